@@ -1,0 +1,156 @@
+//! Losses and accuracy: predictions and labels in, one number out. Sums are in `f64`.
+
+use super::elementwise::sigmoid;
+use crate::ops::{AxisView, HingeNorm, Normalization};
+
+/// A label that counts: a class index below `classes`, not the ignored one.
+fn class(label: f32, classes: usize, ignore: Option<i32>) -> Option<usize> {
+    let label = label as i32;
+    (Some(label) != ignore)
+        .then_some(label)
+        .and_then(|l| usize::try_from(l).ok())
+        .filter(|&l| l < classes)
+}
+
+/// What the summed loss is divided by: never less than one.
+pub fn normalizer(n: Normalization, batch: usize, predictions: usize, counted: usize) -> f64 {
+    let divisor = match n {
+        Normalization::Full => predictions,
+        Normalization::Valid => counted,
+        Normalization::BatchSize => batch,
+        Normalization::None => 1,
+    };
+    divisor.max(1) as f64
+}
+
+/// Σ −ln max(p_label, f32::MIN_POSITIVE) over the labels that count, and how many those are.
+///
+/// `probabilities` is seen along the class axis; `labels` has outer · inner entries.
+pub fn cross_entropy(
+    v: AxisView,
+    probabilities: &[f32],
+    labels: &[f32],
+    ignore: Option<i32>,
+) -> (f64, usize) {
+    let (mut sum, mut counted) = (0.0, 0);
+    for (at, label) in labels.iter().enumerate() {
+        if let Some(c) = class(*label, v.len, ignore) {
+            let (o, i) = (at / v.inner, at % v.inner);
+            let p = probabilities[o * v.block() + c * v.inner + i];
+            sum -= (p.max(f32::MIN_POSITIVE) as f64).ln();
+            counted += 1;
+        }
+    }
+    (sum, counted)
+}
+
+/// Σ of the cross-entropy of sigmoid(x) with targets in [0, 1], and how many entries count.
+pub fn sigmoid_cross_entropy(x: &[f32], targets: &[f32], ignore: Option<i32>) -> (f64, usize) {
+    let (mut sum, mut counted) = (0.0, 0);
+    for (&x, &t) in x.iter().zip(targets) {
+        if Some(t as i32) == ignore {
+            continue;
+        }
+        let (x, t) = (x as f64, t as f64);
+        // −(t·ln p + (1−t)·ln(1−p)) = max(x, 0) − t·x + ln(1 + e^−|x|)
+        sum += x.max(0.0) - t * x + (-x.abs()).exp().ln_1p();
+        counted += 1;
+    }
+    (sum, counted)
+}
+
+/// One-versus-all hinge: Σ over rows and classes of max(0, 1 − s·x)ᵖ, s = +1 for the label, else −1.
+pub fn hinge(norm: HingeNorm, classes: usize, x: &[f32], labels: &[f32]) -> f64 {
+    let mut sum = 0.0;
+    for (row, label) in x.chunks_exact(classes).zip(labels) {
+        let label = class(*label, classes, None);
+        for (c, &x) in row.iter().enumerate() {
+            let sign = if Some(c) == label { 1.0 } else { -1.0 };
+            let margin = (1.0 - sign * x as f64).max(0.0);
+            sum += match norm {
+                HingeNorm::L1 => margin,
+                HingeNorm::L2 => margin * margin,
+            };
+        }
+    }
+    sum
+}
+
+/// Σ (a − b)².
+pub fn squared_distance(a: &[f32], b: &[f32]) -> f64 {
+    let differences = a.iter().zip(b).map(|(a, b)| (*a as f64) - *b as f64);
+    differences.map(|d| d * d).sum()
+}
+
+/// Accuracy, and for each class its own.
+///
+/// A prediction is right when fewer than `top` *other* classes score at least as high as the label's:
+/// ties count against it. A class that never occurs gets 0; so does the whole when nothing counts.
+pub fn accuracy(
+    v: AxisView,
+    top: usize,
+    ignore: Option<i32>,
+    x: &[f32],
+    labels: &[f32],
+    per_class: Option<&mut [f32]>,
+) -> f32 {
+    let mut seen = vec![0usize; v.len];
+    let mut right = vec![0usize; v.len];
+    for (at, label) in labels.iter().enumerate() {
+        if let Some(c) = class(*label, v.len, ignore) {
+            let (o, i) = (at / v.inner, at % v.inner);
+            let scores = x[o * v.block() + i..].iter().step_by(v.inner).take(v.len);
+            let own = x[o * v.block() + c * v.inner + i];
+            let better = scores.filter(|s| **s >= own).count() - usize::from(!own.is_nan());
+            seen[c] += 1;
+            right[c] += usize::from(better < top);
+        }
+    }
+    let share = |right: usize, seen: usize| if seen == 0 { 0.0 } else { right as f32 / seen as f32 };
+    if let Some(out) = per_class {
+        for (c, out) in out.iter_mut().enumerate() {
+            *out = share(right[c], seen[c]);
+        }
+    }
+    share(right.iter().sum(), seen.iter().sum())
+}
+
+/// Probabilities of a sigmoid, used by its loss's second output.
+pub fn sigmoids(x: &[f32], y: &mut [f32]) {
+    y.iter_mut().zip(x).for_each(|(y, x)| *y = sigmoid(*x));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tie_counts_against_the_label() {
+        let v = AxisView {
+            outer: 1,
+            len: 3,
+            inner: 1,
+        };
+        let x = [0.5, 0.5, 0.1];
+        assert_eq!(accuracy(v, 1, None, &x, &[0.0], None), 0.0);
+        assert_eq!(accuracy(v, 2, None, &x, &[0.0], None), 1.0);
+    }
+
+    #[test]
+    fn sigmoid_cross_entropy_equals_its_formula() {
+        for (x, t) in [(0.3f32, 1.0f32), (-2.0, 0.0), (4.0, 0.25), (-1.0, 0.75)] {
+            let p = 1.0 / (1.0 + (-x as f64).exp());
+            let want = -(t as f64 * p.ln() + (1.0 - t as f64) * (1.0 - p).ln());
+            let (got, n) = sigmoid_cross_entropy(&[x], &[t], None);
+            assert!((got - want).abs() < 1e-7 && n == 1, "{got} {want}");
+        }
+    }
+
+    #[test]
+    fn labels_outside_the_classes_do_not_count() {
+        assert_eq!(class(3.0, 3, None), None);
+        assert_eq!(class(-1.0, 3, None), None);
+        assert_eq!(class(255.0, 300, Some(255)), None);
+        assert_eq!(class(2.0, 3, Some(255)), Some(2));
+    }
+}

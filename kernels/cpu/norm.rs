@@ -1,0 +1,70 @@
+//! Normalisation by mean and variance: batch normalisation (Ioffe and Szegedy, 2015) and Caffe's MVN.
+
+use crate::ops::AxisView;
+
+/// Mean of each index of the axis, over all outer and inner positions.
+pub fn mean(v: AxisView, x: &[f32], mean: &mut [f32]) {
+    each_channel(v, x, mean, |_, x| x as f64);
+}
+
+/// Biased variance of each index of the axis around its given mean.
+pub fn variance(v: AxisView, x: &[f32], mean: &[f32], variance: &mut [f32]) {
+    each_channel(v, x, variance, |i, x| (x as f64 - mean[i] as f64).powi(2));
+}
+
+fn each_channel(v: AxisView, x: &[f32], out: &mut [f32], f: impl Fn(usize, f32) -> f64) {
+    for (i, out) in out.iter_mut().enumerate() {
+        let rows = x[i * v.inner..].chunks(v.inner).step_by(v.len);
+        let sum: f64 = rows.flatten().map(|&x| f(i, x)).sum();
+        *out = (sum / (v.outer * v.inner) as f64) as f32;
+    }
+}
+
+/// `y = (y − meanᵢ) / √(varianceᵢ + eps)` in place, i along the axis.
+pub fn standardise(v: AxisView, mean: &[f32], variance: &[f32], eps: f32, y: &mut [f32]) {
+    for (row, i) in y.chunks_exact_mut(v.inner).zip((0..v.len).cycle()) {
+        let deviation = (variance[i] + eps).sqrt();
+        row.iter_mut().for_each(|y| *y = (*y - mean[i]) / deviation);
+    }
+}
+
+/// Each row of `len` elements minus its mean and, if `deviation` is given, divided by
+/// `√variance + deviation`, in place.
+pub fn mvn(len: usize, deviation: Option<f32>, y: &mut [f32]) {
+    for row in y.chunks_exact_mut(len) {
+        let mean = row.iter().map(|&x| x as f64).sum::<f64>() / len as f64;
+        row.iter_mut().for_each(|x| *x = (*x as f64 - mean) as f32);
+        if let Some(eps) = deviation {
+            let variance = row.iter().map(|&x| (x as f64).powi(2)).sum::<f64>() / len as f64;
+            let divisor = variance.sqrt() as f32 + eps;
+            row.iter_mut().for_each(|x| *x /= divisor);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_of_two_channels_by_hand() {
+        let v = AxisView {
+            outer: 2,
+            len: 2,
+            inner: 2,
+        };
+        let x = [1.0, 3.0, 10.0, 10.0, 5.0, 7.0, 10.0, 10.0];
+        let (mut mu, mut var) = ([0.0; 2], [0.0; 2]);
+        mean(v, &x, &mut mu);
+        variance(v, &x, &mu, &mut var);
+        assert_eq!((mu, var), ([4.0, 10.0], [5.0, 0.0]));
+    }
+
+    #[test]
+    fn mvn_gives_mean_zero_and_variance_one() {
+        let mut y = [1.0, 2.0, 3.0, 4.0];
+        mvn(4, Some(0.0), &mut y);
+        assert!((y.iter().map(|y| y * y).sum::<f32>() / 4.0 - 1.0).abs() < 1e-6);
+        assert!(y.iter().sum::<f32>().abs() < 1e-6);
+    }
+}

@@ -1,0 +1,36 @@
+//! Rows reduced to one number each.
+
+use crate::ops::Reduction;
+
+/// `y[r] = coeff · op(row r)`, rows of `len` contiguous elements, sums in `f64`.
+pub fn reduce(op: Reduction, len: usize, coeff: f32, x: &[f32], y: &mut [f32]) {
+    for (row, out) in x.chunks_exact(len).zip(y) {
+        let values = row.iter().map(|&v| v as f64);
+        let sum: f64 = match op {
+            Reduction::Sum | Reduction::Mean => values.sum(),
+            Reduction::Asum => values.map(f64::abs).sum(),
+            Reduction::SumSq => values.map(|v| v * v).sum(),
+        };
+        let divisor = if op == Reduction::Mean { len as f64 } else { 1.0 };
+        *out = (coeff as f64 * sum / divisor) as f32;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_reduction_by_hand() {
+        let x = [1.0, -2.0, 3.0];
+        let of = |op| {
+            let mut y = [0.0];
+            reduce(op, 3, 2.0, &x, &mut y);
+            y[0]
+        };
+        assert_eq!(of(Reduction::Sum), 4.0);
+        assert_eq!(of(Reduction::Asum), 12.0);
+        assert_eq!(of(Reduction::SumSq), 28.0);
+        assert!((of(Reduction::Mean) - 4.0 / 3.0).abs() < 1e-6);
+    }
+}

@@ -1,0 +1,10 @@
+//! The kernels of likenet: arithmetic on plain slices, one file per operation.
+//!
+//! Flows in: slices of `f32` and a description of the operation ([`ops`]). Flows out: filled slices.
+//! Nothing here knows of layers, networks or threads; parallelism lives in the backends above.
+//!
+//! Each file of [`cpu`] opens with the plain loop, which is the definition that tests and learners
+//! compare the faster bodies with.
+
+pub mod cpu;
+pub mod ops;

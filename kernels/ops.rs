@@ -1,0 +1,239 @@
+//! What each operation is, as plain numbers that every backend shares.
+//!
+//! Sizes are in elements; pictures are `(n, c, h, w)`, row-major; pairs are `[vertical, horizontal]`.
+
+/// A sliding window: size, step, border and spread, each `[vertical, horizontal]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// Height and width of the window.
+    pub kernel: [usize; 2],
+    /// Distance between neighbouring windows.
+    pub stride: [usize; 2],
+    /// Rows and columns added on each side of the picture.
+    pub pad: [usize; 2],
+    /// Distance between neighbouring taps of one window.
+    pub dilation: [usize; 2],
+}
+
+impl Window {
+    /// Height or width that the spread-out window covers.
+    pub fn extent(&self, axis: usize) -> usize {
+        self.dilation[axis] * (self.kernel[axis] - 1) + 1
+    }
+}
+
+/// A grouped two-dimensional convolution with all its sizes known.
+///
+/// Input `(batch, channels, h, w)`, weights `(filters, channels / group, kh, kw)`, output
+/// `(batch, filters, out_h, out_w)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConvDims {
+    /// Input channels, all groups together.
+    pub channels: usize,
+    /// Height and width of the input.
+    pub input: [usize; 2],
+    /// Output channels, all groups together.
+    pub filters: usize,
+    /// Height and width of the output.
+    pub output: [usize; 2],
+    /// Input and output channels are cut into this many independent groups.
+    pub group: usize,
+    /// The sliding window.
+    pub window: Window,
+}
+
+impl ConvDims {
+    /// Elements of one input picture.
+    pub fn input_len(&self) -> usize {
+        self.channels * self.input[0] * self.input[1]
+    }
+
+    /// Elements of one output picture.
+    pub fn output_len(&self) -> usize {
+        self.filters * self.output[0] * self.output[1]
+    }
+
+    /// Weights that make one output value: channels of a group × window area.
+    pub fn patch_len(&self) -> usize {
+        self.channels / self.group * self.window.kernel[0] * self.window.kernel[1]
+    }
+
+    /// Positions of one output plane.
+    pub fn positions(&self) -> usize {
+        self.output[0] * self.output[1]
+    }
+
+    /// Whether the patch matrix is the input itself: 1×1 windows, one after the other, no border.
+    pub fn is_pointwise(&self) -> bool {
+        let w = &self.window;
+        w.kernel == [1, 1] && w.stride == [1, 1] && w.pad == [0, 0]
+    }
+}
+
+/// Pooling over planes of one size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolDims {
+    /// Height and width of an input plane.
+    pub input: [usize; 2],
+    /// Height and width of an output plane.
+    pub output: [usize; 2],
+    /// The sliding window; its dilation is 1.
+    pub window: Window,
+}
+
+/// A blob seen along one axis: `outer` blocks, each of `len` rows of `inner` contiguous elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AxisView {
+    /// Product of the dimensions before the axis.
+    pub outer: usize,
+    /// The axis's own dimension, or the product of several neighbouring ones.
+    pub len: usize,
+    /// Product of the dimensions after the axis.
+    pub inner: usize,
+}
+
+impl AxisView {
+    /// Elements in one of the outer blocks.
+    pub fn block(&self) -> usize {
+        self.len * self.inner
+    }
+}
+
+/// Local response normalisation: `y = x · (k + α/n · Σ x²)^−β`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LrnParams {
+    /// Width of the neighbourhood: channels, or the side of a square within a channel.
+    pub size: usize,
+    /// α.
+    pub alpha: f32,
+    /// β.
+    pub beta: f32,
+    /// k.
+    pub k: f32,
+}
+
+/// A function of one number, applied to each element.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Unary {
+    /// `x > 0 ? x : slope · x`.
+    Relu {
+        /// Slope for x ≤ 0.
+        slope: f32,
+    },
+    /// `x > 0 ? x : α (eˣ − 1)`.
+    Elu {
+        /// α.
+        alpha: f32,
+    },
+    /// `1 / (1 + e⁻ˣ)`.
+    Sigmoid,
+    /// Hyperbolic tangent.
+    TanH,
+    /// `|x|`.
+    AbsVal,
+    /// `(shift + scale · x)^power`.
+    Power {
+        /// Exponent.
+        power: f32,
+        /// Factor of x.
+        scale: f32,
+        /// Added before the power.
+        shift: f32,
+    },
+    /// `base^(shift + scale · x)`; no base means e.
+    Exp {
+        /// Base, e when absent.
+        base: Option<f32>,
+        /// Factor of x.
+        scale: f32,
+        /// Added to the exponent.
+        shift: f32,
+    },
+    /// `log_base(shift + scale · x)`; no base means e.
+    Log {
+        /// Base, e when absent.
+        base: Option<f32>,
+        /// Factor of x.
+        scale: f32,
+        /// Added before the logarithm.
+        shift: f32,
+    },
+    /// `ln(1 + eˣ)`.
+    Bnll,
+    /// `min(max(x, low), high)`.
+    Clip {
+        /// Lower bound.
+        low: f32,
+        /// Upper bound.
+        high: f32,
+    },
+    /// `x · sigmoid(β x)`.
+    Swish {
+        /// β.
+        beta: f32,
+    },
+    /// `x > threshold ? 1 : 0`.
+    Threshold {
+        /// The bound.
+        threshold: f32,
+    },
+}
+
+/// How several blobs of one shape become one.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Eltwise {
+    /// `Σ cᵢ · xᵢ`, one coefficient for each input.
+    Sum(Vec<f32>),
+    /// `Π xᵢ`.
+    Prod,
+    /// The largest; a tie goes to the later input.
+    Max,
+}
+
+/// How the elements of a row become one number, which is then multiplied by a coefficient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reduction {
+    /// `Σ x`.
+    Sum,
+    /// `Σ |x|`.
+    Asum,
+    /// `Σ x²`.
+    SumSq,
+    /// `Σ x / n`.
+    Mean,
+}
+
+/// What a loss is divided by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Normalization {
+    /// Every prediction, ignored ones too.
+    Full,
+    /// Predictions whose label is not ignored.
+    Valid,
+    /// The size of the batch.
+    BatchSize,
+    /// One.
+    None,
+}
+
+/// Penalty of the hinge loss.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HingeNorm {
+    /// `Σ max(0, margin)`.
+    L1,
+    /// `Σ max(0, margin)²`.
+    L2,
+}
+
+/// Blocks copied between two blobs: `count` times `len` contiguous elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlockCopy {
+    /// How many blocks.
+    pub count: usize,
+    /// Elements of a block.
+    pub len: usize,
+    /// Where the first block starts in the source, and how far apart the blocks are there.
+    pub from: [usize; 2],
+    /// The same in the destination.
+    pub to: [usize; 2],
+}

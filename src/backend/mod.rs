@@ -1,0 +1,171 @@
+//! Where operations run. One trait, implemented whole by every backend: no default methods, so a
+//! missing operation does not compile, and nothing falls back silently.
+//!
+//! Flows in: slots (a slot is the index of one buffer of the backend) and plain descriptions of
+//! operations. Flows out: changed slots. Who calls which operation for which layer is written once,
+//! in `net::forward`.
+
+mod cpu;
+mod memory;
+mod reference;
+
+pub use cpu::Cpu;
+pub use reference::Reference;
+
+use likenet_kernels::cpu::argmax::TopK;
+use likenet_kernels::ops::{
+    AxisView, BlockCopy, ConvDims, Eltwise, HingeNorm, LrnParams, Normalization, PoolDims, Reduction,
+    Unary,
+};
+
+/// The index of one buffer of a backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Slot(pub usize);
+
+/// The first `len` elements of a slot: a blob, or a parameter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct View {
+    /// The buffer.
+    pub slot: Slot,
+    /// Elements used.
+    pub len: usize,
+}
+
+/// An input, the weights that it meets, and where the result goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Weighted {
+    /// Input.
+    pub x: View,
+    /// Weights.
+    pub weight: View,
+    /// One value for each output channel, if any.
+    pub bias: Option<View>,
+    /// Output.
+    pub y: View,
+}
+
+/// Sizes of a fully connected layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InnerDims {
+    /// Rows of the batch.
+    pub rows: usize,
+    /// Inputs of a row.
+    pub inputs: usize,
+    /// Outputs of a row.
+    pub outputs: usize,
+    /// Weights are `(inputs, outputs)` instead of `(outputs, inputs)`.
+    pub transpose: bool,
+}
+
+/// How a loss over labels is summed and divided.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LossRule {
+    /// Labels that do not count.
+    pub ignore: Option<i32>,
+    /// The divisor.
+    pub normalization: Normalization,
+    /// Pictures in the batch.
+    pub batch: usize,
+}
+
+/// Everything that a network needs from the machine that it runs on.
+///
+/// Operations with an `x` and a `y` never get the same slot for both; those with `y` alone work in
+/// place.
+pub trait Backend: Send {
+    /// Its name, as in `--backend`.
+    fn name(&self) -> &'static str;
+    /// What runs it, for people: threads, instruction set, device.
+    fn describe(&self) -> String;
+
+    /// A new slot of `len` zeros.
+    fn alloc(&mut self, len: usize) -> Slot;
+    /// Gives a slot's memory back; its index may be handed out again.
+    fn free(&mut self, slot: Slot);
+    /// Copies `data` from the host into the slot, from element `at` on.
+    fn write(&mut self, slot: Slot, at: usize, data: &[f32]);
+    /// Copies the slot's first elements to the host.
+    fn read(&self, slot: Slot, out: &mut [f32]);
+
+    /// Copies equally spaced blocks.
+    fn copy_blocks(&mut self, c: &BlockCopy, x: View, y: View);
+    /// `y = a · x + b · y`.
+    fn axpby(&mut self, a: f32, x: View, b: f32, y: View);
+    /// `y = x / divisor₀`, or zeros when the divisor is zero.
+    fn divide(&mut self, x: View, divisor: View, y: View);
+
+    /// Convolution of each picture of the batch; then, if asked, ReLU with this slope.
+    fn conv(&mut self, d: &ConvDims, io: Weighted, relu: Option<f32>);
+    /// Transposed convolution of each picture; `d` is the convolution that it undoes.
+    fn deconv(&mut self, d: &ConvDims, io: Weighted);
+    /// Fully connected layer; then, if asked, ReLU with this slope.
+    fn inner_product(&mut self, d: &InnerDims, io: Weighted, relu: Option<f32>);
+
+    /// Maximum of windows.
+    fn max_pool(&mut self, d: &PoolDims, x: View, y: View);
+    /// Index of the maximum of windows.
+    fn max_pool_index(&mut self, d: &PoolDims, x: View, y: View);
+    /// Mean of windows.
+    fn ave_pool(&mut self, d: &PoolDims, x: View, y: View);
+    /// Local response normalisation across `channels` planes of `plane` elements.
+    fn lrn_across(&mut self, p: &LrnParams, channels: usize, plane: usize, x: View, y: View);
+    /// Local response normalisation within planes of the given height and width.
+    fn lrn_within(&mut self, p: &LrnParams, input: [usize; 2], x: View, y: View);
+
+    /// A function of each element.
+    fn unary(&mut self, op: &Unary, y: View);
+    /// ReLU with a slope for each index of the axis.
+    fn prelu(&mut self, v: AxisView, slope: View, y: View);
+    /// `y = y · scaleᵢ + biasᵢ` along the axis.
+    fn scale_bias(&mut self, v: AxisView, scale: Option<View>, bias: Option<View>, y: View);
+    /// Dropout whose mask follows from the seed.
+    fn dropout(&mut self, ratio: f32, seed: u64, y: View);
+    /// Several blobs of one shape become one.
+    fn eltwise(&mut self, op: &Eltwise, xs: &[View], y: View);
+
+    /// Mean and variance of each index of the axis.
+    fn moments(&mut self, v: AxisView, x: View, mean: View, variance: View);
+    /// `y = (y − meanᵢ) / √(varianceᵢ + eps)`.
+    fn standardise(&mut self, v: AxisView, moments: [View; 2], eps: f32, y: View);
+    /// Rows of `len` elements minus their mean, over their deviation plus a given number.
+    fn mvn(&mut self, len: usize, deviation: Option<f32>, y: View);
+    /// Softmax along the axis.
+    fn softmax(&mut self, v: AxisView, x: View, y: View);
+    /// Rows of `len` elements become one number each.
+    fn reduce(&mut self, op: Reduction, len: usize, coeff: f32, x: View, y: View);
+    /// The largest elements along the axis.
+    fn top_k(&mut self, v: AxisView, top: usize, what: TopK, x: View, y: View);
+
+    /// Cross-entropy of probabilities with labels, one number.
+    fn cross_entropy(&mut self, v: AxisView, rule: &LossRule, prob: View, labels: View, y: View);
+    /// Cross-entropy of sigmoid(x) with targets, one number.
+    fn sigmoid_cross_entropy(&mut self, rule: &LossRule, x: View, targets: View, y: View);
+    /// Hinge loss divided by the number of rows, one number.
+    fn hinge(&mut self, norm: HingeNorm, classes: usize, x: View, labels: View, y: View);
+    /// `Σ (a − b)² / divisor`, one number.
+    fn squared_distance(&mut self, divisor: f32, a: View, b: View, y: View);
+    /// Share of predictions whose `top` best hold the label; and the same for each class.
+    fn accuracy(&mut self, v: AxisView, top: usize, ignore: Option<i32>, io: Judged);
+}
+
+/// Predictions, labels, and where their accuracy goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Judged {
+    /// Scores.
+    pub x: View,
+    /// One label for each prediction.
+    pub labels: View,
+    /// One number: the accuracy.
+    pub y: View,
+    /// The accuracy of each class, if wanted.
+    pub per_class: Option<View>,
+}
+
+/// The backend of that name: `reference`, or `cpu` with this many threads (0: one for each core).
+pub fn by_name(name: &str, threads: usize) -> Result<Box<dyn Backend>, String> {
+    match name {
+        "reference" => Ok(Box::new(Reference::new())),
+        "cpu" => Ok(Box::new(Cpu::new(threads)?)),
+        _ => Err(format!("unknown backend '{name}': use cpu or reference")),
+    }
+}

@@ -1,0 +1,219 @@
+//! The reference backend: every operation by the plain loop of its kernel file, on one thread.
+//!
+//! Slow on purpose. It is what a learner reads and what every other backend is compared with.
+
+use super::memory::Memory;
+use super::{Backend, InnerDims, Judged, LossRule, Slot, View, Weighted};
+use likenet_kernels::cpu::argmax::{self, TopK};
+use likenet_kernels::cpu::gemm::{self, Matrix, Sizes};
+use likenet_kernels::cpu::{conv, elementwise, loss, lrn, norm, pool, reduce, softmax};
+use likenet_kernels::ops::*;
+
+/// Plain loops in the host's memory.
+#[derive(Default)]
+pub struct Reference {
+    memory: Memory,
+}
+
+impl Reference {
+    /// A backend without slots.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn unary_if(&mut self, relu: Option<f32>, y: View) {
+        if let Some(slope) = relu {
+            self.unary(&Unary::Relu { slope }, y);
+        }
+    }
+}
+
+impl Backend for Reference {
+    fn name(&self) -> &'static str {
+        "reference"
+    }
+
+    fn describe(&self) -> String {
+        "plain loops, 1 thread".into()
+    }
+
+    fn alloc(&mut self, len: usize) -> Slot {
+        self.memory.alloc(len)
+    }
+
+    fn free(&mut self, slot: Slot) {
+        self.memory.free(slot);
+    }
+
+    fn write(&mut self, slot: Slot, at: usize, data: &[f32]) {
+        self.memory.write(slot, at, data);
+    }
+
+    fn read(&self, slot: Slot, out: &mut [f32]) {
+        self.memory.read(slot, out);
+    }
+
+    fn copy_blocks(&mut self, c: &BlockCopy, x: View, y: View) {
+        self.memory.write_with(y, |m, y| elementwise::copy_blocks(c, m.get(x), y));
+    }
+
+    fn axpby(&mut self, a: f32, x: View, b: f32, y: View) {
+        self.memory.write_with(y, |m, y| elementwise::axpby(a, m.get(x), b, y));
+    }
+
+    fn divide(&mut self, x: View, divisor: View, y: View) {
+        self.memory.write_with(y, |m, y| {
+            let d = m.get(divisor)[0];
+            elementwise::axpby(if d == 0.0 { 0.0 } else { 1.0 / d }, m.get(x), 0.0, y);
+        });
+    }
+
+    fn conv(&mut self, d: &ConvDims, io: Weighted, relu: Option<f32>) {
+        self.memory.write_with(io.y, |m, y| {
+            let bias = io.bias.map(|b| m.get(b));
+            let pictures = m.get(io.x).chunks_exact(d.input_len());
+            for (x, y) in pictures.zip(y.chunks_exact_mut(d.output_len())) {
+                conv::plain(d, x, m.get(io.weight), bias, y);
+            }
+        });
+        self.unary_if(relu, io.y);
+    }
+
+    fn deconv(&mut self, d: &ConvDims, io: Weighted) {
+        self.memory.write_with(io.y, |m, y| {
+            let bias = io.bias.map(|b| m.get(b));
+            let pictures = m.get(io.x).chunks_exact(d.output_len());
+            for (x, y) in pictures.zip(y.chunks_exact_mut(d.input_len())) {
+                conv::transposed_plain(d, x, m.get(io.weight), bias, y);
+            }
+        });
+    }
+
+    fn inner_product(&mut self, d: &InnerDims, io: Weighted, relu: Option<f32>) {
+        self.memory.write_with(io.y, |m, y| {
+            for row in y.chunks_exact_mut(d.outputs) {
+                match io.bias {
+                    Some(b) => row.copy_from_slice(m.get(b)),
+                    None => row.fill(0.0),
+                }
+            }
+            let weight = match d.transpose {
+                false => Matrix::transposed(m.get(io.weight), d.inputs),
+                true => Matrix::rows(m.get(io.weight), d.outputs),
+            };
+            let sizes = Sizes {
+                m: d.rows,
+                n: d.outputs,
+                k: d.inputs,
+            };
+            gemm::plain(sizes, Matrix::rows(m.get(io.x), d.inputs), weight, y);
+        });
+        self.unary_if(relu, io.y);
+    }
+
+    fn max_pool(&mut self, d: &PoolDims, x: View, y: View) {
+        self.memory.write_with(y, |m, y| pool::max(d, m.get(x), y));
+    }
+
+    fn max_pool_index(&mut self, d: &PoolDims, x: View, y: View) {
+        self.memory.write_with(y, |m, y| pool::max_index(d, m.get(x), y));
+    }
+
+    fn ave_pool(&mut self, d: &PoolDims, x: View, y: View) {
+        self.memory.write_with(y, |m, y| pool::ave(d, m.get(x), y));
+    }
+
+    fn lrn_across(&mut self, p: &LrnParams, channels: usize, plane: usize, x: View, y: View) {
+        self.memory.write_with(y, |m, y| {
+            let pictures = m.get(x).chunks_exact(channels * plane);
+            for (x, y) in pictures.zip(y.chunks_exact_mut(channels * plane)) {
+                lrn::across(p, plane, x, y);
+            }
+        });
+    }
+
+    fn lrn_within(&mut self, p: &LrnParams, input: [usize; 2], x: View, y: View) {
+        self.memory.write_with(y, |m, y| lrn::within(p, input, m.get(x), y));
+    }
+
+    fn unary(&mut self, op: &Unary, y: View) {
+        self.memory.write_with(y, |_, y| elementwise::unary(op, y));
+    }
+
+    fn prelu(&mut self, v: AxisView, slope: View, y: View) {
+        self.memory.write_with(y, |m, y| elementwise::prelu(v, m.get(slope), y));
+    }
+
+    fn scale_bias(&mut self, v: AxisView, scale: Option<View>, bias: Option<View>, y: View) {
+        self.memory.write_with(y, |m, y| {
+            elementwise::scale_bias(v, scale.map(|s| m.get(s)), bias.map(|b| m.get(b)), y);
+        });
+    }
+
+    fn dropout(&mut self, ratio: f32, seed: u64, y: View) {
+        self.memory.write_with(y, |_, y| elementwise::dropout(ratio, seed, 0, y));
+    }
+
+    fn eltwise(&mut self, op: &Eltwise, xs: &[View], y: View) {
+        self.memory.write_with(y, |m, y| {
+            let inputs: Vec<&[f32]> = xs.iter().map(|x| m.get(*x)).collect();
+            elementwise::eltwise(op, &inputs, y);
+        });
+    }
+
+    fn moments(&mut self, v: AxisView, x: View, mean: View, variance: View) {
+        self.memory.write_with(mean, |m, mean| {
+            norm::mean(v, m.get(x), mean);
+        });
+        self.memory.write_with(variance, |m, variance| {
+            norm::variance(v, m.get(x), m.get(mean), variance);
+        });
+    }
+
+    fn standardise(&mut self, v: AxisView, [mean, variance]: [View; 2], eps: f32, y: View) {
+        self.memory.write_with(y, |m, y| {
+            norm::standardise(v, m.get(mean), m.get(variance), eps, y);
+        });
+    }
+
+    fn mvn(&mut self, len: usize, deviation: Option<f32>, y: View) {
+        self.memory.write_with(y, |_, y| norm::mvn(len, deviation, y));
+    }
+
+    fn softmax(&mut self, v: AxisView, x: View, y: View) {
+        self.memory.write_with(y, |m, y| softmax::softmax(v, m.get(x), y));
+    }
+
+    fn reduce(&mut self, op: Reduction, len: usize, coeff: f32, x: View, y: View) {
+        self.memory.write_with(y, |m, y| reduce::reduce(op, len, coeff, m.get(x), y));
+    }
+
+    fn top_k(&mut self, v: AxisView, top: usize, what: TopK, x: View, y: View) {
+        self.memory.write_with(y, |m, y| argmax::top_k(v, top, what, m.get(x), y));
+    }
+
+    fn cross_entropy(&mut self, v: AxisView, rule: &LossRule, prob: View, labels: View, y: View) {
+        self.memory.cross_entropy(v, rule, prob, labels, y);
+    }
+
+    fn sigmoid_cross_entropy(&mut self, rule: &LossRule, x: View, targets: View, y: View) {
+        self.memory.sigmoid_cross_entropy(rule, x, targets, y);
+    }
+
+    fn hinge(&mut self, norm: HingeNorm, classes: usize, x: View, labels: View, y: View) {
+        self.memory.write_with(y, |m, y| {
+            let rows = (x.len / classes) as f64;
+            y[0] = (loss::hinge(norm, classes, m.get(x), m.get(labels)) / rows) as f32;
+        });
+    }
+
+    fn squared_distance(&mut self, divisor: f32, a: View, b: View, y: View) {
+        self.memory.write_with(y, |m, y| {
+            y[0] = (loss::squared_distance(m.get(a), m.get(b)) / divisor as f64) as f32;
+        });
+    }
+
+    fn accuracy(&mut self, v: AxisView, top: usize, ignore: Option<i32>, io: Judged) {
+        self.memory.accuracy(v, top, ignore, io);
+    }
+}

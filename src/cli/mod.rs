@@ -1,0 +1,77 @@
+//! Commands and their arguments. Only this folder prints.
+
+mod classify;
+mod features;
+mod net;
+mod photos;
+mod weights;
+
+use clap::{Parser, Subcommand};
+use likenet::Result;
+use std::io::Write;
+use std::process::ExitCode;
+
+/// Runs Caffe's networks on photos: one binary, no other software.
+#[derive(Parser)]
+#[command(name = "likenet", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Says what is on photos
+    Classify(classify::Args),
+    /// Writes the activations of any blob for many photos
+    Features(features::Args),
+    /// Looks at a network's description
+    #[command(subcommand)]
+    Net(net::Command),
+    /// Looks into weights files, converts, compares and fetches them
+    #[command(subcommand)]
+    Weights(weights::Command),
+}
+
+/// How a command that did not fail ended.
+enum Outcome {
+    /// It did what was asked.
+    Done,
+    /// It did, and the answer is no: files differ, photos were left out.
+    No,
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Classify(args) => classify::run(&args),
+        Command::Features(args) => features::run(&args),
+        Command::Net(command) => net::run(&command),
+        Command::Weights(command) => weights::run(&command),
+    };
+    match outcome {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::No) => ExitCode::from(1),
+        Err(likenet::Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::BrokenPipe => {
+            ExitCode::SUCCESS
+        }
+        Err(e) => {
+            eprintln!("likenet: {e}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Prints to standard output; a reader that has gone (`likenet … | head`) ends the program quietly.
+fn print(text: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n"));
+    written.and_then(|()| out.flush()).map_err(likenet::Error::io("standard output".as_ref()))
+}
+
+/// Prints a value as indented JSON.
+fn print_json(value: &impl serde::Serialize) -> Result<()> {
+    let text = serde_json::to_string_pretty(value)
+        .map_err(|e| likenet::Error::Invalid(e.to_string()))?;
+    print(&text)
+}

@@ -1,0 +1,56 @@
+//! `likenet net`
+
+use super::photos::parse_input;
+use super::{Outcome, print, print_json};
+use likenet::Result;
+use likenet::layer::Phase;
+use likenet::net::{Description, Graph, Keep, NetState, Plan, Summary, dot};
+use likenet::shape::Shape;
+use std::path::PathBuf;
+
+#[derive(clap::Subcommand)]
+pub enum Command {
+    /// Prints a table of layers: shapes, parameters, multiply-adds, bytes, and how each is computed
+    Show(Show),
+}
+
+#[derive(clap::Args)]
+pub struct Show {
+    /// Network description
+    #[arg(value_name = "PROTOTXT")]
+    net: PathBuf,
+    /// Print a drawing for Graphviz instead: likenet net show --dot … | dot -Tsvg
+    #[arg(long)]
+    dot: bool,
+    /// Print JSON instead
+    #[arg(long, conflicts_with = "dot")]
+    json: bool,
+    /// Show the network of the training phase
+    #[arg(long)]
+    train: bool,
+    /// Pictures in a batch, instead of what the description says
+    #[arg(long, value_name = "N")]
+    batch: Option<usize>,
+    /// Shape of an input that the description leaves open, as in data=1,3,227,227
+    #[arg(long, value_name = "NAME=SHAPE", value_parser = parse_input)]
+    input: Vec<(String, Shape)>,
+}
+
+pub fn run(command: &Command) -> Result<Outcome> {
+    let Command::Show(args) = command;
+    let phase = if args.train { Phase::Train } else { Phase::Test };
+    let state = NetState { phase, ..NetState::default() };
+    let description = Description::read(&args.net, &state)?;
+    let graph = Graph::new(&description, &args.input, args.batch)?;
+    if args.dot {
+        print(dot(&graph).trim_end())?;
+        return Ok(Outcome::Done);
+    }
+    let keep = if args.train { Keep::All } else { Keep::Outputs };
+    let summary = Summary::new(&graph, &Plan::new(&graph, &keep));
+    match args.json {
+        true => print_json(&summary)?,
+        false => print(&summary.to_string())?,
+    }
+    Ok(Outcome::Done)
+}

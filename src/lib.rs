@@ -1,0 +1,27 @@
+//! A convolutional network engine that runs Caffe's networks on photos, with hand-written kernels.
+//!
+//! One photo's way through the house:
+//!
+//! ```text
+//! bytes → image::decode → image::preprocess → Tensor → net::forward → blobs
+//! ```
+//!
+//! Rooms import only from floors below: `shape`, `error`, `rng`, `layer` (what things are), then
+//! `tensor` and `image` (data), [`backend`] (where operations run), [`net`] (networks), [`features`]
+//! (photos through networks) and the program.
+
+#![forbid(unsafe_code)]
+
+pub mod backend;
+pub mod classify;
+pub mod error;
+pub mod features;
+pub mod feed;
+pub mod image;
+pub mod layer;
+pub mod net;
+pub mod rng;
+pub mod shape;
+pub mod tensor;
+
+pub use error::{Error, Result};

@@ -1,0 +1,29 @@
+//! Networks: from a prototxt and weights to blobs.
+//!
+//! ```text
+//! prototxt ─ description ─ Graph ─ Plan ─ forward ─ blobs
+//!                            weights ┘      └ backend
+//! ```
+//!
+//! [`Graph`] says which blob feeds which layer. [`Plan`] is the ordered list of steps over slots of a
+//! backend, with its fusions visible. [`Net`] holds both, the parameters and the backend, and runs.
+
+mod dot;
+mod filler;
+mod forward;
+mod graph;
+mod model;
+mod parameters;
+mod plan;
+mod prototxt;
+mod show;
+mod state;
+
+pub use dot::dot;
+pub use graph::{Blob, BlobId, Graph, Node, ParamId, ParamUse};
+pub use model::{Net, Options};
+pub use parameters::Missing;
+pub use plan::{Keep, Plan, Step};
+pub use prototxt::Description;
+pub use show::Summary;
+pub use state::NetState;

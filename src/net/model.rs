@@ -1,0 +1,365 @@
+//! A network ready to run.
+
+use super::forward::{self, Located};
+use super::graph::{BlobId, Graph};
+use super::parameters::{self, Missing};
+use super::plan::{Keep, Plan};
+use super::prototxt::Description;
+use super::state::NetState;
+use super::{filler, show};
+use crate::backend::{self, Backend, Slot, View};
+use crate::error::{Error, Place, Result};
+use crate::layer::{Filler, FillerKind, Layer, VarianceNorm};
+use crate::rng::Rng;
+use crate::shape::Shape;
+use crate::tensor::Tensor;
+use std::path::Path;
+use weights_tools::WeightsFile;
+
+/// How a network is set up.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// `cpu` or `reference`.
+    pub backend: String,
+    /// Threads of the CPU backend; 0 means one for each core.
+    pub threads: usize,
+    /// Phase, level and stages.
+    pub state: NetState,
+    /// Blobs that can be read after a forward pass.
+    pub keep: Keep,
+    /// Replaces the first dimension of every source blob.
+    pub batch: Option<usize>,
+    /// Replaces the shapes of named source blobs.
+    pub inputs: Vec<(String, Shape)>,
+    /// What to do about layers that the weights files lack.
+    pub missing: Missing,
+    /// Seed of fillers and dropout.
+    pub seed: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            backend: "cpu".into(),
+            threads: 0,
+            state: NetState::default(),
+            keep: Keep::default(),
+            batch: None,
+            inputs: vec![],
+            missing: Missing::default(),
+            seed: 1,
+        }
+    }
+}
+
+/// A network with its parameters on a backend.
+///
+/// ```
+/// use likenet::net::{Net, Options};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let prototxt = r#"
+///     layer { name: "in" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 } } }
+///     layer { name: "r" type: "ReLU" bottom: "x" top: "y" relu_param { negative_slope: 0.5 } }
+/// "#;
+/// let mut net = Net::parse("tiny.prototxt", prototxt, Options::default())?;
+/// net.set_input("x", &[-2.0, -1.0, 0.0, 1.0, 2.0, 3.0])?;
+/// net.forward()?;
+/// assert_eq!(net.blob("y")?.data(), [-1.0, -0.5, 0.0, 1.0, 2.0, 3.0]);
+/// # Ok(()) }
+/// ```
+pub struct Net {
+    description: Description,
+    options: Options,
+    graph: Graph,
+    plan: Plan,
+    backend: Box<dyn Backend>,
+    slots: Vec<Slot>,
+    params: Vec<Slot>,
+    passes: u64,
+}
+
+impl Net {
+    /// Reads a prototxt and the weights that belong to it (`.caffemodel` or `.safetensors`).
+    ///
+    /// ```no_run
+    /// use likenet::net::{Keep, Net, Options};
+    ///
+    /// # fn main() -> likenet::Result<()> {
+    /// let options = Options { keep: Keep::Named(vec!["fc7".into()]), ..Options::default() };
+    /// let mut net = Net::load("deploy.prototxt", "caffenet.caffemodel", options)?;
+    /// let picture = vec![0.0; net.input_shape("data")?.count()];
+    /// net.set_input("data", &picture)?;
+    /// net.forward()?;
+    /// println!("{} features", net.blob("fc7")?.data().len());
+    /// # Ok(()) }
+    /// ```
+    pub fn load(
+        prototxt: impl AsRef<Path>,
+        weights: impl AsRef<Path>,
+        options: Options,
+    ) -> Result<Self> {
+        let mut net = Self::read(prototxt, options)?;
+        net.load_weights(&[weights])?;
+        Ok(net)
+    }
+
+    /// Reads a prototxt; parameters hold what their fillers say.
+    pub fn read(prototxt: impl AsRef<Path>, options: Options) -> Result<Self> {
+        Self::new(Description::read(prototxt.as_ref(), &options.state)?, options)
+    }
+
+    /// The same from text; `file` is the name that errors carry.
+    pub fn parse(file: &str, prototxt: &str, options: Options) -> Result<Self> {
+        Self::new(Description::parse(file, prototxt, &options.state)?, options)
+    }
+
+    /// Sets up a described network; parameters hold what their fillers say.
+    pub fn new(description: Description, options: Options) -> Result<Self> {
+        let graph = Graph::new(&description, &options.inputs, options.batch)?;
+        check_kept(&graph, &options.keep)?;
+        let plan = Plan::new(&graph, &options.keep);
+        let backend = backend::by_name(&options.backend, options.threads).map_err(Error::Invalid)?;
+        let mut net = Self {
+            description,
+            options,
+            graph,
+            plan,
+            backend,
+            slots: vec![],
+            params: vec![],
+            passes: 0,
+        };
+        net.fill_params();
+        net.alloc_slots();
+        Ok(net)
+    }
+
+    fn fill_params(&mut self) {
+        let mut rng = Rng::new(self.options.seed);
+        for param in &self.graph.params {
+            let slot = self.backend.alloc(param.spec.shape.count());
+            let values = filler::fill(&param.spec.filler, &param.spec.shape, &mut rng);
+            self.backend.write(slot, 0, &values);
+            self.params.push(slot);
+        }
+    }
+
+    fn alloc_slots(&mut self) {
+        self.slots.drain(..).for_each(|slot| self.backend.free(slot));
+        self.slots = self.plan.slots.iter().map(|&len| self.backend.alloc(len)).collect();
+        let mut rng = Rng::new(self.options.seed ^ 0x5eed);
+        for node in &self.graph.nodes {
+            let Layer::Source(source) = &node.layer else { continue };
+            for (i, &top) in node.tops.iter().enumerate() {
+                let filler = source.fillers.get(i).or(source.fillers.first());
+                if let Some(filler) = filler {
+                    let values = filler::fill(filler, &self.graph.blobs[top].shape, &mut rng);
+                    self.backend.write(self.view(top).slot, 0, &values);
+                }
+            }
+        }
+    }
+
+    /// Reads weights into the parameters, by the layers' names; later files win.
+    ///
+    /// A layer that no file mentions is an error unless [`Options::missing`] says otherwise; a layer
+    /// with another shape always is.
+    pub fn load_weights(&mut self, files: &[impl AsRef<Path>]) -> Result<()> {
+        let files = files.iter().map(|f| WeightsFile::open(f.as_ref()));
+        let files: Vec<WeightsFile> = files.collect::<std::result::Result<_, _>>()?;
+        let files: Vec<&WeightsFile> = files.iter().collect();
+        let Self { graph, backend, params, options, .. } = self;
+        parameters::read(graph, &files, options.missing, |id, values| {
+            backend.write(params[id], 0, values);
+        })
+    }
+
+    /// Gives every parameter random values that keep activations at a similar size from layer to
+    /// layer, whatever its filler says: to run or time a network without trained weights.
+    pub fn randomise(&mut self, seed: u64) {
+        let mut rng = Rng::new(seed);
+        for (param, &slot) in self.graph.params.iter().zip(&self.params) {
+            let shape = &param.spec.shape;
+            let kind = match param.spec.name {
+                "weight" if shape.rank() > 1 => FillerKind::Msra(VarianceNorm::FanIn),
+                "bias" | "mean" => FillerKind::Gaussian { mean: 0.0, std: 0.05 },
+                _ => FillerKind::Uniform { min: 0.5, max: 1.5 },
+            };
+            let values = filler::fill(&Filler { kind, sparse: -1 }, shape, &mut rng);
+            self.backend.write(slot, 0, &values);
+        }
+    }
+
+    /// Changes the batch: the first dimension of every source blob. Parameters stay.
+    pub fn set_batch(&mut self, batch: usize) -> Result<()> {
+        if self.options.batch == Some(batch) {
+            return Ok(());
+        }
+        self.options.batch = Some(batch);
+        self.graph = Graph::new(&self.description, &self.options.inputs, self.options.batch)?;
+        self.plan = Plan::new(&self.graph, &self.options.keep);
+        self.alloc_slots();
+        Ok(())
+    }
+
+    /// Shape of a source blob.
+    pub fn input_shape(&self, name: &str) -> Result<&Shape> {
+        Ok(&self.graph.blobs[self.source(name)?].shape)
+    }
+
+    /// Names of the source blobs, in order.
+    pub fn input_names(&self) -> Vec<&str> {
+        self.graph.sources().map(|b| self.graph.blobs[b].name.as_str()).collect()
+    }
+
+    /// Names of the blobs that no layer reads, sorted.
+    pub fn output_names(&self) -> Vec<&str> {
+        self.graph.outputs().iter().map(|&b| self.graph.blobs[b].name.as_str()).collect()
+    }
+
+    fn source(&self, name: &str) -> Result<BlobId> {
+        let mut sources = self.graph.sources();
+        sources.find(|&b| self.graph.blobs[b].name == name).ok_or_else(|| Error::NoBlob {
+            name: name.to_string(),
+            known: format!("{} (inputs)", self.input_names().join(", ")),
+        })
+    }
+
+    /// Sets a source blob: all its elements, row-major, `(n, c, h, w)` for pictures.
+    pub fn set_input(&mut self, name: &str, data: &[f32]) -> Result<()> {
+        let blob = self.source(name)?;
+        let view = self.view(blob);
+        if data.len() != view.len {
+            let shape = self.graph.blobs[blob].shape.clone();
+            return Err(Error::InputSize { name: name.to_string(), shape, got: data.len() });
+        }
+        self.backend.write(view.slot, 0, data);
+        Ok(())
+    }
+
+    /// Computes every layer.
+    pub fn forward(&mut self) -> Result<()> {
+        self.passes += 1;
+        let seed = self.options.seed.wrapping_add(self.passes.wrapping_mul(0x9e37_79b9));
+        for i in 0..self.plan.steps.len() {
+            self.forward_step(i, seed)?;
+        }
+        Ok(())
+    }
+
+    fn forward_step(&mut self, i: usize, seed: u64) -> Result<()> {
+        let Self { graph, plan, backend, slots, params, .. } = self;
+        let located = Located::new(
+            graph,
+            &plan.steps[i],
+            |b| locate(graph, plan, slots, b),
+            |s| slots[s],
+            |p| View { slot: params[p], len: graph.params[p].spec.shape.count() },
+            seed,
+        );
+        forward::run(backend.as_mut(), &located).map_err(|reason| {
+            let node = &graph.nodes[plan.steps[i].node];
+            Error::Layer {
+                place: node.place.clone(),
+                layer: node.name.clone(),
+                kind: node.kind.clone(),
+                reason,
+            }
+        })
+    }
+
+    fn view(&self, blob: BlobId) -> View {
+        locate(&self.graph, &self.plan, &self.slots, blob)
+    }
+
+    /// A blob by name, as the last layer that writes it left it: a convolution with a ReLU in place
+    /// gives the values after the ReLU.
+    pub fn blob(&self, name: &str) -> Result<Tensor> {
+        let id = self.graph.blob(name)?;
+        let shape = self.graph.blobs[id].shape.clone();
+        let mut data = vec![0.0; shape.count()];
+        self.read_blob(name, &mut data)?;
+        Tensor::new(shape, data).map_err(Error::Invalid)
+    }
+
+    /// Copies the first elements of a blob into `out`, without allocating.
+    pub fn read_blob(&self, name: &str, out: &mut [f32]) -> Result<()> {
+        let id = self.graph.blob(name)?;
+        if !self.plan.kept[id] {
+            return Err(Error::NotKept { name: name.to_string() });
+        }
+        let view = self.view(id);
+        let len = out.len().min(view.len);
+        self.backend.read(view.slot, &mut out[..len]);
+        Ok(())
+    }
+
+    /// Shape of a blob.
+    pub fn blob_shape(&self, name: &str) -> Result<&Shape> {
+        Ok(&self.graph.blobs[self.graph.blob(name)?].shape)
+    }
+
+    /// A layer's parameter by position: weights, then bias.
+    pub fn param(&self, layer: &str, index: usize) -> Result<Tensor> {
+        let (id, shape) = self.param_id(layer, index)?;
+        let mut data = vec![0.0; shape.count()];
+        self.backend.read(self.params[id], &mut data);
+        Tensor::new(shape, data).map_err(Error::Invalid)
+    }
+
+    /// Sets a layer's parameter by position.
+    pub fn set_param(&mut self, layer: &str, index: usize, data: &[f32]) -> Result<()> {
+        let (id, shape) = self.param_id(layer, index)?;
+        if data.len() != shape.count() {
+            let name = format!("{layer}[{index}]");
+            return Err(Error::InputSize { name, shape, got: data.len() });
+        }
+        self.backend.write(self.params[id], 0, data);
+        Ok(())
+    }
+
+    fn param_id(&self, layer: &str, index: usize) -> Result<(usize, Shape)> {
+        let node = self.graph.nodes.iter().find(|n| n.name == layer);
+        let param = node.and_then(|n| n.params.get(index));
+        let missing = || Error::Net {
+            place: Place { file: self.graph.file.clone(), line: None },
+            reason: format!("layer '{layer}' has no parameter {index}"),
+        };
+        let param = param.ok_or_else(missing)?;
+        Ok((param.id, param.spec.shape.clone()))
+    }
+
+    /// The connected layers.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// How the layers are computed.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// The backend, for people.
+    pub fn backend(&self) -> String {
+        format!("{}: {}", self.backend.name(), self.backend.describe())
+    }
+
+    /// A table of layers with shapes, parameters, costs and memory.
+    pub fn summary(&self) -> show::Summary {
+        show::Summary::new(&self.graph, &self.plan)
+    }
+}
+
+fn locate(graph: &Graph, plan: &Plan, slots: &[Slot], blob: BlobId) -> View {
+    // A blob that a fusion removed has no slot, and no step mentions it.
+    let slot = plan.slot_of[blob].map_or(Slot(usize::MAX), |s| slots[s]);
+    View { slot, len: graph.blobs[blob].shape.count() }
+}
+
+fn check_kept(graph: &Graph, keep: &Keep) -> Result<()> {
+    if let Keep::Named(names) = keep {
+        names.iter().try_for_each(|n| graph.blob(n).map(|_| ()))?;
+    }
+    Ok(())
+}

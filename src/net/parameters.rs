@@ -1,0 +1,73 @@
+//! From weights files into a network's parameters.
+
+use super::graph::Graph;
+use crate::error::{Error, Result};
+use std::collections::HashSet;
+use weights_tools::{LayerEntry, WeightsFile};
+
+/// What to do about layers that the weights files do not mention.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Missing {
+    /// Refuse: the network would compute with weights that nobody trained.
+    #[default]
+    Refuse,
+    /// Leave their fillers' values, as Caffe does: for fine-tuning.
+    Fill,
+}
+
+/// Values of every parameter found in `files`, by parameter; later files win.
+///
+/// Layers are matched by name. A layer of a file that the network lacks is ignored, as in Caffe; a
+/// layer with another number of tensors or another shape is an error.
+pub(super) fn read(
+    graph: &Graph,
+    files: &[&WeightsFile],
+    missing: Missing,
+    mut store: impl FnMut(usize, &[f32]),
+) -> Result<()> {
+    let mut found: HashSet<usize> = HashSet::new();
+    for file in files {
+        for node in &graph.nodes {
+            let Some(entry) = file.layer(&node.name).filter(|_| !node.params.is_empty()) else {
+                continue;
+            };
+            check(graph, file.file(), node, entry)?;
+            for (i, param) in node.params.iter().enumerate() {
+                store(param.id, &file.read(&node.name, i)?.data);
+                found.insert(param.id);
+            }
+        }
+    }
+    let lacks = |n: &&super::graph::Node| n.params.iter().any(|p| !found.contains(&p.id));
+    match graph.nodes.iter().find(lacks) {
+        Some(node) if missing == Missing::Refuse => Err(Error::Weights {
+            file: files.iter().map(|f| f.file()).collect::<Vec<_>>().join(", "),
+            layer: node.name.clone(),
+            reason: "not in the file: these weights belong to another network".to_string(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn check(graph: &Graph, file: &str, node: &super::graph::Node, entry: &LayerEntry) -> Result<()> {
+    let fail = |reason: String| {
+        Err(Error::Weights { file: file.to_string(), layer: node.name.clone(), reason })
+    };
+    if entry.tensors.len() != node.params.len() {
+        return fail(format!(
+            "the file has {} tensors, {} wants {}",
+            entry.tensors.len(),
+            graph.file,
+            node.params.len()
+        ));
+    }
+    for (tensor, param) in entry.tensors.iter().zip(&node.params) {
+        if !tensor.fits(param.spec.shape.dims()) {
+            return fail(format!(
+                "{} has shape {:?} in the file, {} wants {}",
+                tensor.name, tensor.shape, graph.file, param.spec.shape
+            ));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,40 @@
+//! What several tests share: golden files, and how far a result may be from them.
+
+// Each test file compiles this module for itself and uses its own part of it.
+#![allow(dead_code)]
+
+use std::path::{Path, PathBuf};
+
+/// A file below `tests/golden`.
+pub fn golden(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(path)
+}
+
+/// A file of the developers' shared folder, or `None` (printed and counted as skipped) without one.
+pub fn shared(path: &str) -> Option<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
+    if root.is_dir() {
+        return Some(root.join(path));
+    }
+    println!("skipped: {path} needs ../shared, which is absent");
+    None
+}
+
+/// An array of floats.
+pub fn npy(path: &Path) -> Vec<f32> {
+    weights_tools::npy::read_f32(path).unwrap_or_else(|e| panic!("{e}")).data
+}
+
+/// Largest difference over the largest magnitude of `want`. NaN matches NaN only.
+pub fn relative_error(got: &[f32], want: &[f32]) -> f32 {
+    assert_eq!(got.len(), want.len(), "number of elements");
+    let largest = want.iter().filter(|w| w.is_finite()).fold(0f32, |m, w| m.max(w.abs()));
+    let difference = |(g, w): (&f32, &f32)| match (g.is_nan(), w.is_nan()) {
+        (true, true) => 0.0,
+        (false, false) if g == w => 0.0,
+        (false, false) => (g - w).abs(),
+        _ => f32::INFINITY,
+    };
+    let worst = got.iter().zip(want).map(difference).fold(0.0, f32::max);
+    if worst == 0.0 { 0.0 } else { worst / largest }
+}
