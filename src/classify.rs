@@ -4,7 +4,10 @@
 //! over all of them, where the truth is known, how often it was among the first one and five.
 
 use crate::error::{Error, Result};
+use crate::layer::Layer;
 use crate::net::Net;
+use crate::shape::AxisView;
+use likenet_kernels::cpu::softmax::softmax;
 use serde::Serialize;
 use std::collections::HashMap;
 use std::path::Path;
@@ -17,8 +20,45 @@ pub struct Guess {
     /// Its name, where names are known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
-    /// The network's output for it: a probability if the network ends with a softmax.
+    /// Its probability, or the network's raw score where that was asked for.
     pub probability: f32,
+}
+
+/// Where a network's scores are, and what they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// The blob with one score for each class.
+    pub blob: String,
+    /// Whether a softmax must make probabilities of the scores: the network has none of its own.
+    pub softmax: bool,
+}
+
+impl Head {
+    /// The network's only output, or its only softmax among several outputs.
+    pub fn find(net: &Net) -> Result<Self> {
+        let names = net.output_names();
+        let softmaxes = || names.iter().filter(|n| is_softmax(net, n));
+        match (names.as_slice(), softmaxes().count()) {
+            ([one], _) => Self::named(net, one),
+            (_, 1) => Self::named(net, softmaxes().next().unwrap_or(&names[0])),
+            _ => Err(Error::Invalid(format!(
+                "the network has several outputs; choose one with --output: {}",
+                names.join(", ")
+            ))),
+        }
+    }
+
+    /// The blob of that name.
+    pub fn named(net: &Net, blob: &str) -> Result<Self> {
+        net.blob_shape(blob)?;
+        Ok(Self { blob: blob.to_string(), softmax: !is_softmax(net, blob) })
+    }
+}
+
+fn is_softmax(net: &Net, blob: &str) -> bool {
+    let graph = net.graph();
+    let producer = graph.blob(blob).map(|b| graph.blobs[b].producer);
+    producer.is_ok_and(|node| matches!(graph.nodes[node].layer, Layer::Softmax(_)))
 }
 
 /// Runs a network on photos that lie in its input blob one after the other, `views` crops each, and
@@ -26,7 +66,7 @@ pub struct Guess {
 pub fn scores(
     net: &mut Net,
     input: &str,
-    output: &str,
+    head: &Head,
     crops: &[f32],
     views: usize,
 ) -> Result<Vec<Vec<f32>>> {
@@ -35,15 +75,19 @@ pub fn scores(
     net.set_batch(rows)?;
     net.set_input(input, crops)?;
     net.forward()?;
-    let blob = net.blob(output)?;
+    let mut blob = net.blob(&head.blob)?;
     if blob.shape().dims().first() != Some(&rows) {
         return Err(Error::Invalid(format!(
-            "blob '{output}' has shape {}: not one row for each of {rows} crops; name another with \
-             --output",
+            "blob '{}' has shape {}: not one row for each of {rows} crops; name another with --output",
+            head.blob,
             blob.shape()
         )));
     }
     let classes = blob.data().len() / rows;
+    if head.softmax {
+        let raw = blob.data().to_vec();
+        softmax(AxisView { outer: rows, len: classes, inner: 1 }, &raw, blob.data_mut());
+    }
     let photos = blob.data().chunks_exact(classes * views);
     Ok(photos.map(|crops| mean_rows(crops, classes)).collect())
 }

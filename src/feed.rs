@@ -48,7 +48,11 @@ impl Preparation {
     }
 
     /// Reads one photo into `out`, `(views, c, h, w)`.
-    pub fn load(&self, path: &std::path::Path, out: &mut [f32]) -> std::result::Result<(), ImageError> {
+    pub fn load(
+        &self,
+        path: &std::path::Path,
+        out: &mut [f32],
+    ) -> std::result::Result<(), ImageError> {
         let picture = decode_file(path, &self.limits)?;
         match self.views {
             Views::Centre => self.classifier.prepare(&picture, false, out),

@@ -23,10 +23,7 @@ impl Shape {
         let count = dims.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
         match count {
             Some(n) if n <= MAX_COUNT => Ok(Self(dims)),
-            _ => Err(format!(
-                "shape {} has more than {MAX_COUNT} elements",
-                Shape(dims)
-            )),
+            _ => Err(format!("shape {} has more than {MAX_COUNT} elements", Shape(dims))),
         }
     }
 
@@ -125,14 +122,7 @@ mod tests {
         assert_eq!(s.axis(-1), Ok(3));
         assert_eq!(s.axis(1), Ok(1));
         assert!(s.axis(4).is_err() && s.axis(-5).is_err());
-        assert_eq!(
-            s.along(1),
-            AxisView {
-                outer: 2,
-                len: 3,
-                inner: 35
-            }
-        );
+        assert_eq!(s.along(1), AxisView { outer: 2, len: 3, inner: 35 });
         assert_eq!(s.to_string(), "2×3×5×7");
     }
 

@@ -23,10 +23,7 @@ pub struct Buffer {
 impl Buffer {
     /// `len` zeros.
     pub fn zeroed(len: usize) -> Self {
-        Self {
-            lines: vec![Line::zeroed(); len.div_ceil(LANES)],
-            len,
-        }
+        Self { lines: vec![Line::zeroed(); len.div_ceil(LANES)], len }
     }
 }
 
@@ -62,7 +59,11 @@ impl Tensor {
     /// A tensor from its elements. Fails when their number is not the shape's.
     pub fn new(shape: Shape, data: Vec<f32>) -> Result<Self, String> {
         if shape.count() != data.len() {
-            return Err(format!("shape {shape} needs {} elements, got {}", shape.count(), data.len()));
+            return Err(format!(
+                "shape {shape} needs {} elements, got {}",
+                shape.count(),
+                data.len()
+            ));
         }
         Ok(Self { shape, data })
     }

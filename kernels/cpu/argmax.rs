@@ -50,11 +50,7 @@ mod tests {
 
     #[test]
     fn a_tie_goes_to_the_later_index() {
-        let v = AxisView {
-            outer: 1,
-            len: 4,
-            inner: 1,
-        };
+        let v = AxisView { outer: 1, len: 4, inner: 1 };
         let mut y = [0.0; 4];
         top_k(v, 2, TopK::Both, &[1.0, 7.0, 7.0, 0.0], &mut y);
         assert_eq!(y, [2.0, 1.0, 7.0, 7.0]);

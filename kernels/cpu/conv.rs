@@ -13,9 +13,7 @@ use crate::ops::ConvDims;
 fn source(d: &ConvDims, axis: usize, at: usize, tap: usize) -> Option<usize> {
     let w = &d.window;
     let padded = at * w.stride[axis] + tap * w.dilation[axis];
-    padded
-        .checked_sub(w.pad[axis])
-        .filter(|&i| i < d.input[axis])
+    padded.checked_sub(w.pad[axis]).filter(|&i| i < d.input[axis])
 }
 
 /// The plain loop over one picture; each output value is summed in `f64`.
@@ -110,22 +108,19 @@ fn copy_line(d: &ConvDims, source_row: &[f32], kx: usize, line: &mut [f32]) {
 ///
 /// `patches` is the group's patch matrix (or, for a pointwise convolution, its planes), `weights`
 /// and `y` begin at the first wanted filter; as many filters are computed as `y` has planes.
-pub fn by_gemm(d: &ConvDims, patches: &[f32], weights: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
+pub fn by_gemm(
+    d: &ConvDims,
+    patches: &[f32],
+    weights: &[f32],
+    bias: Option<&[f32]>,
+    y: &mut [f32],
+) {
     let n = d.positions();
     for (f, plane) in y.chunks_exact_mut(n).enumerate() {
         plane.fill(bias.map_or(0.0, |b| b[f]));
     }
-    let sizes = Sizes {
-        m: y.len() / n,
-        n,
-        k: d.patch_len(),
-    };
-    gemm::fast(
-        sizes,
-        Matrix::rows(weights, sizes.k),
-        Matrix::rows(patches, n),
-        y,
-    );
+    let sizes = Sizes { m: y.len() / n, n, k: d.patch_len() };
+    gemm::fast(sizes, Matrix::rows(weights, sizes.k), Matrix::rows(patches, n), y);
 }
 
 /// Transposed convolution of one picture, plain: every input value adds its window to the output.
@@ -133,7 +128,13 @@ pub fn by_gemm(d: &ConvDims, patches: &[f32], weights: &[f32], bias: Option<&[f3
 /// `d` describes the convolution that this undoes: its *input* is this operation's output. `x` is
 /// `(d.filters, d.output)`, `weights` `(d.filters, d.channels / group, kh, kw)`, `y`
 /// `(d.channels, d.input)`, `bias` one value for each of `d.channels`.
-pub fn transposed_plain(d: &ConvDims, x: &[f32], weights: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
+pub fn transposed_plain(
+    d: &ConvDims,
+    x: &[f32],
+    weights: &[f32],
+    bias: Option<&[f32]>,
+    y: &mut [f32],
+) {
     let [height, width] = d.input;
     let [out_h, out_w] = d.output;
     let [kh, kw] = d.window.kernel;
@@ -142,7 +143,9 @@ pub fn transposed_plain(d: &ConvDims, x: &[f32], weights: &[f32], bias: Option<&
     for f in 0..d.filters {
         let first = f / out_group * in_group;
         for c in 0..in_group {
-            for (tap, weight) in weights[(f * in_group + c) * kh * kw..][..kh * kw].iter().enumerate() {
+            for (tap, weight) in
+                weights[(f * in_group + c) * kh * kw..][..kh * kw].iter().enumerate()
+            {
                 for oy in 0..out_h {
                     let Some(iy) = source(d, 0, oy, tap / kw) else {
                         continue;
@@ -158,10 +161,8 @@ pub fn transposed_plain(d: &ConvDims, x: &[f32], weights: &[f32], bias: Option<&
             }
         }
     }
-    for (c, (plane, sums)) in y
-        .chunks_exact_mut(height * width)
-        .zip(sums.chunks_exact(height * width))
-        .enumerate()
+    for (c, (plane, sums)) in
+        y.chunks_exact_mut(height * width).zip(sums.chunks_exact(height * width)).enumerate()
     {
         let b = bias.map_or(0.0, |b| b[c]) as f64;
         for (out, sum) in plane.iter_mut().zip(sums) {
@@ -217,10 +218,10 @@ pub fn col2im(d: &ConvDims, patches: &[f32], planes: &mut [f32]) {
             if range.is_empty() {
                 continue;
             }
-            let first = range.start * d.window.stride[1] + kx * d.window.dilation[1] - d.window.pad[1];
-            let target = plane[iy * width + first..(iy + 1) * width]
-                .iter_mut()
-                .step_by(d.window.stride[1]);
+            let first =
+                range.start * d.window.stride[1] + kx * d.window.dilation[1] - d.window.pad[1];
+            let target =
+                plane[iy * width + first..(iy + 1) * width].iter_mut().step_by(d.window.stride[1]);
             for (out, value) in target.zip(&line[range.clone()]) {
                 *out += value;
             }
@@ -233,16 +234,15 @@ mod tests {
     use super::*;
     use crate::ops::Window;
 
-    fn dims(channels: usize, filters: usize, group: usize, input: [usize; 2], w: Window) -> ConvDims {
+    fn dims(
+        channels: usize,
+        filters: usize,
+        group: usize,
+        input: [usize; 2],
+        w: Window,
+    ) -> ConvDims {
         let out = |a: usize| (input[a] + 2 * w.pad[a] - w.extent(a)) / w.stride[a] + 1;
-        ConvDims {
-            channels,
-            input,
-            filters,
-            output: [out(0), out(1)],
-            group,
-            window: w,
-        }
+        ConvDims { channels, input, filters, output: [out(0), out(1)], group, window: w }
     }
 
     fn numbers(n: usize) -> Vec<f32> {
@@ -251,12 +251,7 @@ mod tests {
 
     #[test]
     fn a_box_filter_counts_its_neighbours() {
-        let w = Window {
-            kernel: [3, 3],
-            stride: [1, 1],
-            pad: [1, 1],
-            dilation: [1, 1],
-        };
+        let w = Window { kernel: [3, 3], stride: [1, 1], pad: [1, 1], dilation: [1, 1] };
         let d = dims(1, 1, 1, [3, 3], w);
         let mut y = [0.0; 9];
         plain(&d, &[1.0; 9], &[1.0; 9], Some(&[0.5]), &mut y);
@@ -265,12 +260,7 @@ mod tests {
 
     #[test]
     fn gemm_and_its_transpose_equal_the_plain_loops() {
-        let window = |kernel, stride, pad, dilation| Window {
-            kernel,
-            stride,
-            pad,
-            dilation,
-        };
+        let window = |kernel, stride, pad, dilation| Window { kernel, stride, pad, dilation };
         let cases = [
             dims(4, 6, 2, [7, 9], window([3, 2], [2, 1], [1, 0], [1, 1])),
             dims(3, 5, 1, [11, 8], window([3, 3], [1, 2], [2, 3], [2, 1])),

@@ -17,24 +17,18 @@ pub struct Matrix<'a> {
 impl<'a> Matrix<'a> {
     /// A row-major matrix with `columns` columns.
     pub fn rows(data: &'a [f32], columns: usize) -> Self {
-        Self {
-            data,
-            row: columns,
-            col: 1,
-        }
+        Self { data, row: columns, col: 1 }
     }
 
     /// The transpose of a row-major matrix with `columns` columns.
     pub fn transposed(data: &'a [f32], columns: usize) -> Self {
-        Self {
-            data,
-            row: 1,
-            col: columns,
-        }
+        Self { data, row: 1, col: columns }
     }
 
     fn holds(&self, rows: usize, columns: usize) -> bool {
-        rows == 0 || columns == 0 || (rows - 1) * self.row + (columns - 1) * self.col < self.data.len()
+        rows == 0
+            || columns == 0
+            || (rows - 1) * self.row + (columns - 1) * self.col < self.data.len()
     }
 }
 

@@ -106,7 +106,8 @@ pub fn accuracy(
             right[c] += usize::from(better < top);
         }
     }
-    let share = |right: usize, seen: usize| if seen == 0 { 0.0 } else { right as f32 / seen as f32 };
+    let share =
+        |right: usize, seen: usize| if seen == 0 { 0.0 } else { right as f32 / seen as f32 };
     if let Some(out) = per_class {
         for (c, out) in out.iter_mut().enumerate() {
             *out = share(right[c], seen[c]);
@@ -126,11 +127,7 @@ mod tests {
 
     #[test]
     fn a_tie_counts_against_the_label() {
-        let v = AxisView {
-            outer: 1,
-            len: 3,
-            inner: 1,
-        };
+        let v = AxisView { outer: 1, len: 3, inner: 1 };
         let x = [0.5, 0.5, 0.1];
         assert_eq!(accuracy(v, 1, None, &x, &[0.0], None), 0.0);
         assert_eq!(accuracy(v, 2, None, &x, &[0.0], None), 1.0);

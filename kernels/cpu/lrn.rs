@@ -45,11 +45,7 @@ pub fn within(p: &LrnParams, input: [usize; 2], x: &[f32], y: &mut [f32]) {
         pad: [(p.size - 1) / 2; 2],
         dilation: [1; 2],
     };
-    let dims = PoolDims {
-        input,
-        output: input,
-        window,
-    };
+    let dims = PoolDims { input, output: input, window };
     super::pool::ave(&dims, &squares, y);
     for (y, x) in y.iter_mut().zip(x) {
         *y = x * (1.0 + p.alpha * *y).powf(-p.beta);
@@ -62,12 +58,7 @@ mod tests {
 
     #[test]
     fn three_channels_by_hand() {
-        let p = LrnParams {
-            size: 3,
-            alpha: 3.0,
-            beta: 0.75,
-            k: 1.0,
-        };
+        let p = LrnParams { size: 3, alpha: 3.0, beta: 0.75, k: 1.0 };
         let mut y = [0.0; 3];
         across(&p, 1, &[1.0, 2.0, 3.0], &mut y);
         for (got, (x, sum)) in y.iter().zip([(1.0, 5.0), (2.0, 14.0), (3.0, 13.0)]) {

@@ -48,11 +48,7 @@ mod tests {
 
     #[test]
     fn moments_of_two_channels_by_hand() {
-        let v = AxisView {
-            outer: 2,
-            len: 2,
-            inner: 2,
-        };
+        let v = AxisView { outer: 2, len: 2, inner: 2 };
         let x = [1.0, 3.0, 10.0, 10.0, 5.0, 7.0, 10.0, 10.0];
         let (mut mu, mut var) = ([0.0; 2], [0.0; 2]);
         mean(v, &x, &mut mu);

@@ -21,17 +21,13 @@ fn clip(d: &PoolDims, axis: usize, at: usize) -> (Range<usize>, usize) {
 
 /// Maximum of each window.
 pub fn max(d: &PoolDims, x: &[f32], y: &mut [f32]) {
-    planes(d, x, y, |plane, rows, columns, _| {
-        best(plane, d.input[1], rows, columns).0
-    });
+    planes(d, x, y, |plane, rows, columns, _| best(plane, d.input[1], rows, columns).0);
 }
 
 /// Index `h · width + w` of each window's first maximum inside its plane, as a float; −1 for none.
 pub fn max_index(d: &PoolDims, x: &[f32], mask: &mut [f32]) {
     planes(d, x, mask, |plane, rows, columns, _| {
-        best(plane, d.input[1], rows, columns)
-            .1
-            .map_or(-1.0, |i| i as f32)
+        best(plane, d.input[1], rows, columns).1.map_or(-1.0, |i| i as f32)
     });
 }
 
@@ -48,7 +44,12 @@ pub fn ave(d: &PoolDims, x: &[f32], y: &mut [f32]) {
     });
 }
 
-fn best(plane: &[f32], width: usize, rows: Range<usize>, columns: Range<usize>) -> (f32, Option<usize>) {
+fn best(
+    plane: &[f32],
+    width: usize,
+    rows: Range<usize>,
+    columns: Range<usize>,
+) -> (f32, Option<usize>) {
     let (mut top, mut index) = (-f32::MAX, None);
     for r in rows {
         for c in columns.clone() {
@@ -85,7 +86,13 @@ mod tests {
     use super::*;
     use crate::ops::Window;
 
-    fn dims(input: [usize; 2], output: [usize; 2], kernel: usize, stride: usize, pad: usize) -> PoolDims {
+    fn dims(
+        input: [usize; 2],
+        output: [usize; 2],
+        kernel: usize,
+        stride: usize,
+        pad: usize,
+    ) -> PoolDims {
         PoolDims {
             input,
             output,

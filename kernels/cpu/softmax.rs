@@ -25,11 +25,7 @@ mod tests {
 
     #[test]
     fn rows_sum_to_one_whatever_their_size() {
-        let v = AxisView {
-            outer: 1,
-            len: 3,
-            inner: 2,
-        };
+        let v = AxisView { outer: 1, len: 3, inner: 2 };
         let mut y = [0.0; 6];
         softmax(v, &[1000.0, -1000.0, 1001.0, -1000.0, 999.0, -1000.0], &mut y);
         assert!((y[0] + y[2] + y[4] - 1.0).abs() < 1e-6);

@@ -32,11 +32,7 @@ impl Cpu {
             .build()
             .map_err(|e| format!("cannot start {threads} threads: {e}"))?;
         let scratch = (0..pool.current_num_threads()).map(|_| Mutex::default());
-        Ok(Self {
-            memory: Memory::default(),
-            scratch: scratch.collect(),
-            pool,
-        })
+        Ok(Self { memory: Memory::default(), scratch: scratch.collect(), pool })
     }
 
     /// Runs `f` on each pair of blocks: `x` cut into `from` elements, `y` into `to`.
@@ -190,11 +186,7 @@ impl Backend for Cpu {
     }
 
     fn conv(&mut self, d: &ConvDims, io: Weighted, relu: Option<f32>) {
-        let Self {
-            memory,
-            pool,
-            scratch,
-        } = self;
+        let Self { memory, pool, scratch } = self;
         let threads = pool.current_num_threads();
         let batch = io.x.len / d.input_len();
         memory.write_with(io.y, |m, y| {
@@ -216,11 +208,7 @@ impl Backend for Cpu {
     }
 
     fn deconv(&mut self, d: &ConvDims, io: Weighted) {
-        let Self {
-            memory,
-            pool,
-            scratch,
-        } = self;
+        let Self { memory, pool, scratch } = self;
         memory.write_with(io.y, |m, y| {
             let (weight, bias) = (m.get(io.weight), io.bias.map(|b| m.get(b)));
             let pictures = m.get(io.x).par_chunks_exact(d.output_len());
@@ -389,11 +377,7 @@ fn inner_columns(
         false => Matrix::transposed(&weight[from * d.inputs..], d.inputs),
         true => Matrix::rows(&weight[from..], d.outputs),
     };
-    let sizes = Sizes {
-        m: d.rows,
-        n: width,
-        k: d.inputs,
-    };
+    let sizes = Sizes { m: d.rows, n: width, k: d.inputs };
     gemm::fast(sizes, Matrix::rows(x, d.inputs), matrix, &mut out);
     out
 }

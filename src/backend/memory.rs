@@ -53,11 +53,19 @@ impl Memory {
         self.buffers[y.slot.0] = buffer;
     }
 
-    pub fn cross_entropy(&mut self, v: AxisView, rule: &LossRule, prob: View, labels: View, y: View) {
+    pub fn cross_entropy(
+        &mut self,
+        v: AxisView,
+        rule: &LossRule,
+        prob: View,
+        labels: View,
+        y: View,
+    ) {
         self.write_with(y, |m, y| {
             let (sum, counted) = loss::cross_entropy(v, m.get(prob), m.get(labels), rule.ignore);
             let predictions = v.outer * v.inner;
-            y[0] = (sum / loss::normalizer(rule.normalization, rule.batch, predictions, counted)) as f32;
+            y[0] = (sum / loss::normalizer(rule.normalization, rule.batch, predictions, counted))
+                as f32;
         });
     }
 

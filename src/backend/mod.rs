@@ -14,8 +14,8 @@ pub use reference::Reference;
 
 use likenet_kernels::cpu::argmax::TopK;
 use likenet_kernels::ops::{
-    AxisView, BlockCopy, ConvDims, Eltwise, HingeNorm, LrnParams, Normalization, PoolDims, Reduction,
-    Unary,
+    AxisView, BlockCopy, ConvDims, Eltwise, HingeNorm, LrnParams, Normalization, PoolDims,
+    Reduction, Unary,
 };
 
 /// The index of one buffer of a backend.

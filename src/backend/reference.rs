@@ -101,11 +101,7 @@ impl Backend for Reference {
                 false => Matrix::transposed(m.get(io.weight), d.inputs),
                 true => Matrix::rows(m.get(io.weight), d.outputs),
             };
-            let sizes = Sizes {
-                m: d.rows,
-                n: d.outputs,
-                k: d.inputs,
-            };
+            let sizes = Sizes { m: d.rows, n: d.outputs, k: d.inputs };
             gemm::plain(sizes, Matrix::rows(m.get(io.x), d.inputs), weight, y);
         });
         self.unary_if(relu, io.y);

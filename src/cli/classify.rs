@@ -3,9 +3,9 @@
 use super::photos::{NetArgs, progress_bar};
 use super::{Outcome, print, print_json};
 use clap::ValueEnum;
-use likenet::classify::{Accuracy, Guess, Tally, Truth, best, read_labels, scores};
+use likenet::classify::{Accuracy, Guess, Head, Tally, Truth, best, read_labels, scores};
 use likenet::feed::{Views, feed};
-use likenet::net::{Keep, Net};
+use likenet::net::Keep;
 use likenet::{Error, Result};
 use serde::Serialize;
 use std::io::Write;
@@ -33,6 +33,9 @@ pub struct Args {
     /// The blob with one score for each class [default: the network's only output]
     #[arg(long, value_name = "BLOB")]
     output: Option<String>,
+    /// Print the blob's own values, even if no softmax made probabilities of them
+    #[arg(long)]
+    raw: bool,
     /// How results are printed
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
@@ -71,17 +74,18 @@ pub fn run(args: &Args) -> Result<Outcome> {
     let mut ready = args.net.ready(&args.photos, keep, views)?;
     let labels = args.labels.as_ref().or(ready.labels.as_ref());
     let labels = labels.map(|p| read_labels(p)).transpose()?;
-    let output = match &args.output {
-        Some(name) => name.clone(),
-        None => only_output(&ready.net)?,
+    let mut head = match &args.output {
+        Some(name) => Head::named(&ready.net, name)?,
+        None => Head::find(&ready.net)?,
     };
+    head.softmax &= !args.raw;
     let bar = progress_bar(ready.photos.len());
     let (mut results, mut tally) = (Vec::with_capacity(ready.photos.len()), Tally::default());
     let (net, paths) = (&mut ready.net, &ready.photos);
     feed(paths, 0, ready.batch, args.net.threads, &ready.preparation, |batch| {
         let scored = match batch.photos.is_empty() {
             true => vec![],
-            false => scores(net, &ready.input, &output, &batch.input, views.count())?,
+            false => scores(net, &ready.input, &head, &batch.input, views.count())?,
         };
         let mut found: Vec<(usize, Photo)> = Vec::new();
         for (&i, scores) in batch.photos.iter().zip(&scored) {
@@ -110,27 +114,6 @@ pub fn run(args: &Args) -> Result<Outcome> {
     }
     let failed = results.photos.iter().any(|p| p.error.is_some());
     Ok(if failed { Outcome::No } else { Outcome::Done })
-}
-
-/// The blob that scores come from when none is named: the only output, or the only softmax among
-/// several.
-fn only_output(net: &Net) -> Result<String> {
-    let names = net.output_names();
-    let graph = net.graph();
-    let softmax = |name: &&&str| {
-        let blob = graph.blob(name).map(|b| graph.blobs[b].producer);
-        blob.is_ok_and(|node| graph.nodes[node].kind == "Softmax")
-    };
-    match names.as_slice() {
-        [one] => Ok((*one).to_string()),
-        many => match many.iter().filter(softmax).collect::<Vec<_>>().as_slice() {
-            [one] => Ok((**one).to_string()),
-            _ => Err(Error::Invalid(format!(
-                "the network has several outputs; choose one with --output: {}",
-                names.join(", ")
-            ))),
-        },
-    }
 }
 
 fn table(results: &Results) -> Result<()> {

@@ -52,7 +52,9 @@ pub fn main() -> ExitCode {
     match outcome {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::No) => ExitCode::from(1),
-        Err(likenet::Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::BrokenPipe => {
+        Err(likenet::Error::Io { source, .. })
+            if source.kind() == std::io::ErrorKind::BrokenPipe =>
+        {
             ExitCode::SUCCESS
         }
         Err(e) => {
@@ -71,7 +73,7 @@ fn print(text: &str) -> Result<()> {
 
 /// Prints a value as indented JSON.
 fn print_json(value: &impl serde::Serialize) -> Result<()> {
-    let text = serde_json::to_string_pretty(value)
-        .map_err(|e| likenet::Error::Invalid(e.to_string()))?;
+    let text =
+        serde_json::to_string_pretty(value).map_err(|e| likenet::Error::Invalid(e.to_string()))?;
     print(&text)
 }

@@ -4,7 +4,7 @@ use super::photos::parse_input;
 use super::{Outcome, print, print_json};
 use likenet::Result;
 use likenet::layer::Phase;
-use likenet::net::{Description, Graph, Keep, NetState, Plan, Summary, dot};
+use likenet::net::{Description, Graph, Keep, NetState, Plan, Summary, architecture, dot};
 use likenet::shape::Shape;
 use std::path::PathBuf;
 
@@ -16,7 +16,8 @@ pub enum Command {
 
 #[derive(clap::Args)]
 pub struct Show {
-    /// Network description
+    /// Network description, or a built-in one: alexnet, caffenet, googlenet, squeezenet10,
+    /// squeezenet11, vgg16
     #[arg(value_name = "PROTOTXT")]
     net: PathBuf,
     /// Print a drawing for Graphviz instead: likenet net show --dot … | dot -Tsvg
@@ -40,7 +41,10 @@ pub fn run(command: &Command) -> Result<Outcome> {
     let Command::Show(args) = command;
     let phase = if args.train { Phase::Train } else { Phase::Test };
     let state = NetState { phase, ..NetState::default() };
-    let description = Description::read(&args.net, &state)?;
+    let description = match args.net.to_str().and_then(architecture) {
+        Some(known) => Description::parse(known.name, known.prototxt, &state)?,
+        None => Description::read(&args.net, &state)?,
+    };
     let graph = Graph::new(&description, &args.input, args.batch)?;
     if args.dot {
         print(dot(&graph).trim_end())?;

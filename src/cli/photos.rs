@@ -204,7 +204,9 @@ impl NetArgs {
         };
         let o = classifier.options();
         let mean = match &o.mean {
-            Mean::Image(image) => format!("an image with channel means {:?}", image.channel_means()),
+            Mean::Image(image) => {
+                format!("an image with channel means {:?}", image.channel_means())
+            }
             mean => format!("{mean:?}"),
         };
         Ok(format!(
@@ -270,9 +272,8 @@ fn read_mean(text: &str) -> Result<Mean> {
 
 /// A bar with photos a second and the time left, on a terminal; nothing elsewhere.
 pub fn progress_bar(photos: usize) -> ProgressBar {
-    let style = ProgressStyle::with_template(
-        "{wide_bar} {pos}/{len} photos  {per_sec}  {eta} left",
-    );
+    let style =
+        ProgressStyle::with_template("{wide_bar} {pos}/{len} photos  {per_sec}  {eta} left");
     let bar = ProgressBar::new(photos as u64);
     if let Ok(style) = style {
         bar.set_style(style);

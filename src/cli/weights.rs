@@ -188,7 +188,8 @@ pub fn ensure(name: &str, dir: &Path) -> Result<Files> {
 }
 
 #[cfg(not(feature = "fetch"))]
-const NO_FETCH: &str = "this likenet was built without the feature 'fetch': give --net and --weights";
+const NO_FETCH: &str =
+    "this likenet was built without the feature 'fetch': give --net and --weights";
 
 #[cfg(not(feature = "fetch"))]
 fn fetch(_: &Fetch) -> Result<Outcome> {

@@ -23,10 +23,7 @@ impl InnerProduct {
     /// Rows of the batch and inputs of a row.
     pub fn rows_and_inputs(&self, bottom: &Shape) -> ShapeResult<(usize, usize)> {
         let axis = bottom.axis(self.axis)?;
-        Ok((
-            bottom.count_in(0..axis),
-            bottom.count_in(axis..bottom.rank()),
-        ))
+        Ok((bottom.count_in(0..axis), bottom.count_in(axis..bottom.rank())))
     }
 
     pub(super) fn infer(&self, bottom: &Shape) -> ShapeResult<Inference> {

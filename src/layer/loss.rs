@@ -95,10 +95,7 @@ impl EuclideanLoss {
 
 fn same_count(bottoms: &[&Shape]) -> ShapeResult<()> {
     if bottoms[0].count() != bottoms[1].count() {
-        return Err(format!(
-            "bottoms differ in size: {} and {}",
-            bottoms[0], bottoms[1]
-        ));
+        return Err(format!("bottoms differ in size: {} and {}", bottoms[0], bottoms[1]));
     }
     Ok(())
 }

@@ -53,11 +53,7 @@ impl ParamSpec {
         filler: Filler,
     ) -> Result<Self, String> {
         let shape = Shape::new(dims)?;
-        Ok(Self {
-            name,
-            shape,
-            filler,
-        })
+        Ok(Self { name, shape, filler })
     }
 }
 
@@ -74,10 +70,7 @@ pub struct Inference {
 
 impl Inference {
     fn tops(tops: Vec<Shape>) -> Self {
-        Self {
-            tops,
-            ..Self::default()
-        }
+        Self { tops, ..Self::default() }
     }
 }
 

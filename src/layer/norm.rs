@@ -46,11 +46,7 @@ impl BatchNorm {
     /// The bottom seen along its channels: axis 1, or one channel when there is no such axis.
     pub fn view(&self, bottom: &Shape) -> AxisView {
         match bottom.rank() {
-            0 | 1 => AxisView {
-                outer: 1,
-                len: 1,
-                inner: bottom.count(),
-            },
+            0 | 1 => AxisView { outer: 1, len: 1, inner: bottom.count() },
             _ => bottom.along(1),
         }
     }

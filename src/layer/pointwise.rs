@@ -16,11 +16,7 @@ pub struct PRelu {
 impl PRelu {
     /// The bottom seen along the axis of the slopes.
     pub fn view(&self, bottom: &Shape) -> AxisView {
-        if self.shared {
-            bottom.split(0, 0)
-        } else {
-            bottom.along(1)
-        }
+        if self.shared { bottom.split(0, 0) } else { bottom.along(1) }
     }
 
     pub(super) fn infer(&self, bottom: &Shape) -> ShapeResult<Inference> {
@@ -82,7 +78,9 @@ impl Broadcast {
         let to = match (bottoms.get(1), self.axes) {
             (Some(vector), _) => from + vector.rank(),
             (None, -1) => blob.rank(),
-            (None, n) => from + usize::try_from(n).map_err(|_| format!("num_axes {n} is negative"))?,
+            (None, n) => {
+                from + usize::try_from(n).map_err(|_| format!("num_axes {n} is negative"))?
+            }
         };
         if to > blob.rank() {
             return Err(format!("axes {from} to {to} go beyond shape {blob}"));

@@ -74,11 +74,9 @@ pub(super) fn infer_eltwise(op: &Eltwise, bottoms: &[&Shape]) -> ShapeResult<Inf
         return Err(format!("bottoms differ in shape: {} and {b}", bottoms[0]));
     }
     match op {
-        Eltwise::Sum(c) if !c.is_empty() && c.len() != bottoms.len() => Err(format!(
-            "{} coefficients for {} bottoms",
-            c.len(),
-            bottoms.len()
-        )),
+        Eltwise::Sum(c) if !c.is_empty() && c.len() != bottoms.len() => {
+            Err(format!("{} coefficients for {} bottoms", c.len(), bottoms.len()))
+        }
         _ => same(bottoms[0]),
     }
 }
@@ -186,9 +184,7 @@ impl Crop {
                 1 => self.offsets[0],
                 _ => self.offsets[i - axis],
             };
-            let fits = offset
-                .checked_add(like.dims()[i])
-                .is_some_and(|end| end <= blob.dims()[i]);
+            let fits = offset.checked_add(like.dims()[i]).is_some_and(|end| end <= blob.dims()[i]);
             if !fits {
                 return Err(format!("offset {offset} on axis {i} leads outside {blob}"));
             }
@@ -262,11 +258,7 @@ mod tests {
 
     #[test]
     fn reshape_copies_and_infers() {
-        let r = |dims: &[i64], axis, axes| Reshape {
-            dims: dims.to_vec(),
-            axis,
-            axes,
-        };
+        let r = |dims: &[i64], axis, axes| Reshape { dims: dims.to_vec(), axis, axes };
         let b = shape(&[2, 3, 4]);
         assert_eq!(top(r(&[0, -1], 0, -1).infer(&b)), Ok("2×12".into()));
         assert_eq!(top(r(&[2, 2], 2, 1).infer(&b)), Ok("2×3×2×2".into()));
@@ -278,10 +270,7 @@ mod tests {
 
     #[test]
     fn slice_points_must_rise() {
-        let s = |points: &[usize]| Slice {
-            axis: 1,
-            points: points.to_vec(),
-        };
+        let s = |points: &[usize]| Slice { axis: 1, points: points.to_vec() };
         let b = shape(&[1, 6]);
         assert_eq!(s(&[1, 4]).infer(&b, 3).unwrap().tops[1], shape(&[1, 3]));
         assert!(s(&[4, 1]).infer(&b, 3).is_err());

@@ -95,9 +95,6 @@ pub struct Filler {
 impl Filler {
     /// A filler with one value.
     pub fn constant(value: f32) -> Self {
-        Self {
-            kind: FillerKind::Constant(value),
-            sparse: -1,
-        }
+        Self { kind: FillerKind::Constant(value), sparse: -1 }
     }
 }

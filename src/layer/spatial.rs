@@ -160,15 +160,8 @@ impl Pool {
             pad: [0, 0],
             dilation: [1, 1],
         });
-        let output = [
-            self.pooled(&window, 0, h)?,
-            self.pooled(&window, 1, w)?,
-        ];
-        Ok(PoolDims {
-            input,
-            output,
-            window,
-        })
+        let output = [self.pooled(&window, 0, h)?, self.pooled(&window, 1, w)?];
+        Ok(PoolDims { input, output, window })
     }
 
     /// Number of windows along an axis. With padding on either axis, the last window must begin inside
@@ -180,11 +173,7 @@ impl Pool {
         }
         let span = (len + 2 * p) as i64 - k as i64;
         let (s, p) = (s as i64, p as i64);
-        let steps = if self.floor {
-            span.div_euclid(s)
-        } else {
-            -(-span).div_euclid(s)
-        };
+        let steps = if self.floor { span.div_euclid(s) } else { -(-span).div_euclid(s) };
         let mut windows = steps + 1;
         if w.pad != [0, 0] && (windows - 1) * s >= len as i64 + p {
             windows -= 1;

@@ -9,7 +9,8 @@ pub fn dot(graph: &Graph) -> String {
     let mut out = String::new();
     let quoted = |s: &str| format!("\"{}\"", s.replace('\\', "\\\\").replace('"', "\\\""));
     let _ = writeln!(out, "digraph {} {{", quoted(&graph.name));
-    out += "  rankdir=TB;\n  node [shape=box, style=\"rounded,filled\", fontname=\"sans-serif\"];\n";
+    out +=
+        "  rankdir=TB;\n  node [shape=box, style=\"rounded,filled\", fontname=\"sans-serif\"];\n";
     for (i, node) in graph.nodes.iter().enumerate() {
         let label = format!("{}\n{}", node.name, node.kind);
         let label = quoted(&label).replace('\n', "\\n");

@@ -58,9 +58,7 @@ fn bilinear(dims: &[usize]) -> Vec<f32> {
     let tent = |i: usize| 1.0 - (i as f32 / factor as f32 - centre).abs();
     let window = side * side;
     let count: usize = dims.iter().product();
-    (0..count)
-        .map(|i| tent(i % side) * tent(i % window / side))
-        .collect()
+    (0..count).map(|i| tent(i % side) * tent(i % window / side)).collect()
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ mod plan;
 mod prototxt;
 mod show;
 mod state;
+mod zoo;
 
 pub use dot::dot;
 pub use graph::{Blob, BlobId, Graph, Node, ParamId, ParamUse};
@@ -27,3 +28,4 @@ pub use plan::{Keep, Plan, Step};
 pub use prototxt::Description;
 pub use show::Summary;
 pub use state::NetState;
+pub use zoo::{Architecture, architecture, architectures};

@@ -119,7 +119,8 @@ impl Net {
         let graph = Graph::new(&description, &options.inputs, options.batch)?;
         check_kept(&graph, &options.keep)?;
         let plan = Plan::new(&graph, &options.keep);
-        let backend = backend::by_name(&options.backend, options.threads).map_err(Error::Invalid)?;
+        let backend =
+            backend::by_name(&options.backend, options.threads).map_err(Error::Invalid)?;
         let mut net = Self {
             description,
             options,

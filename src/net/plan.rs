@@ -243,9 +243,9 @@ impl Storage {
         let mut slot_of_stretch = vec![0; stretches.len()];
         for (s, stretch) in stretches.iter().enumerate() {
             let free = |slot: &usize| busy_until[*slot] < stretch.first;
-            let fits = (0..slots.len()).filter(free).min_by_key(|&slot| {
-                (slots[slot] < stretch.len, slots[slot].abs_diff(stretch.len))
-            });
+            let fits = (0..slots.len())
+                .filter(free)
+                .min_by_key(|&slot| (slots[slot] < stretch.len, slots[slot].abs_diff(stretch.len)));
             let slot = fits.unwrap_or(slots.len());
             if slot == slots.len() {
                 slots.push(0);

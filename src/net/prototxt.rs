@@ -56,11 +56,7 @@ pub struct ParamRule {
 
 impl Default for ParamRule {
     fn default() -> Self {
-        Self {
-            name: String::new(),
-            lr_mult: 1.0,
-            decay_mult: 1.0,
-        }
+        Self { name: String::new(), lr_mult: 1.0, decay_mult: 1.0 }
     }
 }
 
@@ -81,10 +77,7 @@ impl Description {
                 Some(block) => Some(block.line),
                 None => index.layer_line(i),
             };
-            let place = Place {
-                file: file.to_string(),
-                line,
-            };
+            let place = Place { file: file.to_string(), line };
             let fail = |reason: String| Error::Layer {
                 place: place.clone(),
                 layer: layer.name().to_string(),
@@ -103,25 +96,15 @@ impl Description {
                 }
                 error
             })?;
-            layers.push(LayerDescription {
-                place: place.clone(),
-                ..described
-            });
+            layers.push(LayerDescription { place: place.clone(), ..described });
         }
         if layers.is_empty() {
             return Err(Error::Net {
-                place: Place {
-                    file: file.to_string(),
-                    line: None,
-                },
+                place: Place { file: file.to_string(), line: None },
                 reason: format!("no layer belongs to the {:?} phase", state.phase),
             });
         }
-        Ok(Self {
-            file: file.to_string(),
-            name: net.name().to_string(),
-            layers,
-        })
+        Ok(Self { file: file.to_string(), name: net.name().to_string(), layers })
     }
 }
 
@@ -138,10 +121,7 @@ impl From<String> for Wrong {
 }
 
 fn wrong<T>(field: &'static str, reason: impl Into<String>) -> std::result::Result<T, Wrong> {
-    Err(Wrong {
-        field,
-        reason: format!("{field}: {}", reason.into()),
-    })
+    Err(Wrong { field, reason: format!("{field}: {}", reason.into()) })
 }
 
 type Read<T> = std::result::Result<T, Wrong>;
@@ -208,10 +188,7 @@ fn layer(p: &proto::LayerParameter, phase: Phase) -> Read<Layer> {
             if !(0.0..1.0).contains(&ratio) {
                 return wrong("dropout_param.dropout_ratio", format!("{ratio} is not in [0, 1)"));
             }
-            Layer::Dropout(Dropout {
-                ratio,
-                active: phase == Phase::Train,
-            })
+            Layer::Dropout(Dropout { ratio, active: phase == Phase::Train })
         }
         "BatchNorm" => {
             let own = param!(p.batch_norm_param);
@@ -240,9 +217,7 @@ fn layer(p: &proto::LayerParameter, phase: Phase) -> Read<Layer> {
                 bias: None,
             })
         }
-        "Softmax" => Layer::Softmax(Softmax {
-            axis: param!(p.softmax_param).axis(),
-        }),
+        "Softmax" => Layer::Softmax(Softmax { axis: param!(p.softmax_param).axis() }),
         "MVN" => {
             let own = param!(p.mvn_param);
             Layer::Mvn(Mvn {
@@ -270,39 +245,23 @@ fn layer(p: &proto::LayerParameter, phase: Phase) -> Read<Layer> {
 fn pointwise(p: &proto::LayerParameter, kind: &str) -> Option<Layer> {
     let base = |b: f32| (b != -1.0).then_some(b);
     Some(Layer::Pointwise(match kind {
-        "ReLU" => Unary::Relu {
-            slope: param!(p.relu_param).negative_slope(),
-        },
-        "ELU" => Unary::Elu {
-            alpha: param!(p.elu_param).alpha(),
-        },
+        "ReLU" => Unary::Relu { slope: param!(p.relu_param).negative_slope() },
+        "ELU" => Unary::Elu { alpha: param!(p.elu_param).alpha() },
         "Sigmoid" => Unary::Sigmoid,
         "TanH" => Unary::TanH,
         "AbsVal" => Unary::AbsVal,
         "BNLL" => Unary::Bnll,
         "Power" => {
             let own = param!(p.power_param);
-            Unary::Power {
-                power: own.power(),
-                scale: own.scale(),
-                shift: own.shift(),
-            }
+            Unary::Power { power: own.power(), scale: own.scale(), shift: own.shift() }
         }
         "Exp" => {
             let own = param!(p.exp_param);
-            Unary::Exp {
-                base: base(own.base()),
-                scale: own.scale(),
-                shift: own.shift(),
-            }
+            Unary::Exp { base: base(own.base()), scale: own.scale(), shift: own.shift() }
         }
         "Log" => {
             let own = param!(p.log_param);
-            Unary::Log {
-                base: base(own.base()),
-                scale: own.scale(),
-                shift: own.shift(),
-            }
+            Unary::Log { base: base(own.base()), scale: own.scale(), shift: own.shift() }
         }
         "Clip" => {
             let own = param!(p.clip_param);
@@ -311,12 +270,8 @@ fn pointwise(p: &proto::LayerParameter, kind: &str) -> Option<Layer> {
                 high: own.max.unwrap_or(f32::INFINITY),
             }
         }
-        "Swish" => Unary::Swish {
-            beta: param!(p.swish_param).beta(),
-        },
-        "Threshold" => Unary::Threshold {
-            threshold: param!(p.threshold_param).threshold(),
-        },
+        "Swish" => Unary::Swish { beta: param!(p.swish_param).beta() },
+        "Threshold" => Unary::Threshold { threshold: param!(p.threshold_param).threshold() },
         _ => return None,
     }))
 }
@@ -365,9 +320,7 @@ fn rearranging(p: &proto::LayerParameter, kind: &str) -> Read<Option<Layer>> {
     Ok(Some(match kind {
         "Concat" => {
             let own = param!(p.concat_param);
-            Layer::Concat(Concat {
-                axis: own.concat_dim.map_or(own.axis(), |d| d as i32),
-            })
+            Layer::Concat(Concat { axis: own.concat_dim.map_or(own.axis(), |d| d as i32) })
         }
         "Slice" => {
             let own = param!(p.slice_param);
@@ -387,10 +340,7 @@ fn rearranging(p: &proto::LayerParameter, kind: &str) -> Read<Option<Layer>> {
         }
         "Flatten" => {
             let own = param!(p.flatten_param);
-            Layer::Flatten(Flatten {
-                axis: own.axis(),
-                end: own.end_axis(),
-            })
+            Layer::Flatten(Flatten { axis: own.axis(), end: own.end_axis() })
         }
         "Reshape" => {
             let own = param!(p.reshape_param);
@@ -410,10 +360,7 @@ fn rearranging(p: &proto::LayerParameter, kind: &str) -> Read<Option<Layer>> {
         "Tile" => {
             let own = param!(p.tile_param);
             match usize::try_from(own.tiles()) {
-                Ok(tiles) if tiles > 0 => Layer::Tile(Tile {
-                    axis: own.axis(),
-                    tiles,
-                }),
+                Ok(tiles) if tiles > 0 => Layer::Tile(Tile { axis: own.axis(), tiles }),
                 _ => return wrong("tile_param.tiles", "must be at least 1"),
             }
         }
@@ -449,18 +396,16 @@ fn loss_shape(p: &proto::LayerParameter, default: Normalization) -> LossShape {
             Mode::None => Normalization::None,
         },
     };
-    LossShape {
-        ignore: own.ignore_label,
-        normalization,
-    }
+    LossShape { ignore: own.ignore_label, normalization }
 }
 
-const ZERO: Filler = Filler {
-    kind: FillerKind::Constant(0.0),
-    sparse: -1,
-};
+const ZERO: Filler = Filler { kind: FillerKind::Constant(0.0), sparse: -1 };
 
-fn filler(p: Option<&proto::FillerParameter>, field: &'static str, default: Filler) -> Read<Filler> {
+fn filler(
+    p: Option<&proto::FillerParameter>,
+    field: &'static str,
+    default: Filler,
+) -> Read<Filler> {
     use proto::filler_parameter::VarianceNorm as Norm;
     let Some(p) = p else { return Ok(default) };
     let norm = match p.variance_norm() {
@@ -470,14 +415,8 @@ fn filler(p: Option<&proto::FillerParameter>, field: &'static str, default: Fill
     };
     let kind = match p.r#type() {
         "constant" => FillerKind::Constant(p.value()),
-        "uniform" => FillerKind::Uniform {
-            min: p.min(),
-            max: p.max(),
-        },
-        "gaussian" => FillerKind::Gaussian {
-            mean: p.mean(),
-            std: p.std(),
-        },
+        "uniform" => FillerKind::Uniform { min: p.min(), max: p.max() },
+        "gaussian" => FillerKind::Gaussian { mean: p.mean(), std: p.std() },
         "xavier" => FillerKind::Xavier(norm),
         "msra" => FillerKind::Msra(norm),
         "positive_unitball" => FillerKind::PositiveUnitball,
@@ -487,10 +426,7 @@ fn filler(p: Option<&proto::FillerParameter>, field: &'static str, default: Fill
             return wrong(field, format!("unknown filler '{other}'; known are: {known}"));
         }
     };
-    Ok(Filler {
-        kind,
-        sparse: p.sparse(),
-    })
+    Ok(Filler { kind, sparse: p.sparse() })
 }
 
 /// A pair (vertical, horizontal) from Caffe's three ways to write it: `_h` and `_w`, one number for
@@ -538,7 +474,8 @@ fn at_least_one(field: &'static str, value: u32) -> Read<usize> {
 
 fn conv(p: &proto::ConvolutionParameter) -> Read<Conv> {
     let (pad_h, pad_w) = (p.pad_h, p.pad_w);
-    let kernel = pair("convolution_param.kernel_size", &p.kernel_size, p.kernel_h, p.kernel_w, None, 1)?;
+    let kernel =
+        pair("convolution_param.kernel_size", &p.kernel_size, p.kernel_h, p.kernel_w, None, 1)?;
     let stride = pair("convolution_param.stride", &p.stride, p.stride_h, p.stride_w, Some(1), 1)?;
     let pad = pair("convolution_param.pad", &p.pad, pad_h, pad_w, Some(0), 0)?;
     let dilation = pair("convolution_param.dilation", &p.dilation, None, None, Some(1), 1)?;
@@ -549,12 +486,7 @@ fn conv(p: &proto::ConvolutionParameter) -> Read<Conv> {
     Ok(Conv {
         filters: at_least_one("convolution_param.num_output", p.num_output())?,
         group: at_least_one("convolution_param.group", p.group())?,
-        window: Window {
-            kernel,
-            stride,
-            pad,
-            dilation,
-        },
+        window: Window { kernel, stride, pad, dilation },
         weight: filler(p.weight_filler.as_ref(), "convolution_param.weight_filler", ZERO)?,
         bias: p.bias_term().then_some(bias),
     })
@@ -579,18 +511,9 @@ fn pool(p: &proto::PoolingParameter) -> Read<Pool> {
         let stride = pair("pooling_param.stride", &step, p.stride_h, p.stride_w, Some(1), 1)?;
         let border = one(p.pad);
         let pad = pair("pooling_param.pad", &border, p.pad_h, p.pad_w, Some(0), 0)?;
-        Some(Window {
-            kernel,
-            stride,
-            pad,
-            dilation: [1, 1],
-        })
+        Some(Window { kernel, stride, pad, dilation: [1, 1] })
     };
-    Ok(Pool {
-        method,
-        window,
-        floor: p.round_mode() == RoundMode::Floor,
-    })
+    Ok(Pool { method, window, floor: p.round_mode() == RoundMode::Floor })
 }
 
 fn lrn(p: &proto::LrnParameter) -> Read<Lrn> {
@@ -604,12 +527,7 @@ fn lrn(p: &proto::LrnParameter) -> Read<Lrn> {
             NormRegion::AcrossChannels => LrnRegion::AcrossChannels,
             NormRegion::WithinChannel => LrnRegion::WithinChannel,
         },
-        params: LrnParams {
-            size,
-            alpha: p.alpha(),
-            beta: p.beta(),
-            k: p.k(),
-        },
+        params: LrnParams { size, alpha: p.alpha(), beta: p.beta(), k: p.k() },
     })
 }
 
@@ -658,7 +576,9 @@ fn source(p: &proto::LayerParameter) -> Read<Source> {
             let crop = i64::from(t.crop_size());
             let own = param!(p.image_data_param);
             let (kind, field, batch) = match kind {
-                "Data" => (SourceKind::Data, "data_param.batch_size", param!(p.data_param).batch_size()),
+                "Data" => {
+                    (SourceKind::Data, "data_param.batch_size", param!(p.data_param).batch_size())
+                }
                 _ => (SourceKind::ImageData, "image_data_param.batch_size", own.batch_size()),
             };
             let gray = kind == SourceKind::ImageData && !own.is_color();
@@ -675,19 +595,14 @@ fn source(p: &proto::LayerParameter) -> Read<Source> {
             (kind, vec![data, Some(shape(field, [batch])?)], vec![])
         }
     };
-    Ok(Source {
-        kind,
-        shapes,
-        fillers,
-    })
+    Ok(Source { kind, shapes, fillers })
 }
 
 fn dummy_data(p: &proto::LayerParameter) -> Read<Source> {
     let own = param!(p.dummy_data_param);
     let shapes: Vec<Shape> = if own.shape.is_empty() {
-        let of = |list: &[u32], i: usize| {
-            i64::from(list.get(i).or(list.first()).copied().unwrap_or(0))
-        };
+        let of =
+            |list: &[u32], i: usize| i64::from(list.get(i).or(list.first()).copied().unwrap_or(0));
         (0..own.num.len())
             .map(|i| {
                 let dims = [&own.num, &own.channels, &own.height, &own.width];
@@ -696,13 +611,11 @@ fn dummy_data(p: &proto::LayerParameter) -> Read<Source> {
             .collect::<Read<_>>()?
     } else {
         let list = own.shape.iter();
-        list.map(|s| shape("dummy_data_param.shape", s.dim.iter().copied()))
-            .collect::<Read<_>>()?
+        list.map(|s| shape("dummy_data_param.shape", s.dim.iter().copied())).collect::<Read<_>>()?
     };
     let list = own.data_filler.iter();
-    let fillers = list
-        .map(|f| filler(Some(f), "dummy_data_param.data_filler", ZERO))
-        .collect::<Read<_>>()?;
+    let fillers =
+        list.map(|f| filler(Some(f), "dummy_data_param.data_filler", ZERO)).collect::<Read<_>>()?;
     Ok(Source {
         kind: SourceKind::DummyData,
         shapes: shapes.into_iter().map(Some).collect(),

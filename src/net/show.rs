@@ -130,8 +130,8 @@ fn bytes(n: usize) -> String {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let header =
-            ["layer", "type", "shape", "parameters", "multiply-adds", "bytes", "plan"].map(String::from);
+        let header = ["layer", "type", "shape", "parameters", "multiply-adds", "bytes", "plan"]
+            .map(String::from);
         let mut table = vec![header];
         for row in &self.layers {
             table.push([

@@ -53,11 +53,7 @@ mod tests {
             not_stage: vec!["deploy".into()],
             ..Default::default()
         };
-        let mut state = NetState {
-            phase: Phase::Train,
-            level: 2,
-            stages: vec![],
-        };
+        let mut state = NetState { phase: Phase::Train, level: 2, stages: vec![] };
         assert!(state.meets(&rule));
         state.stages.push("deploy".into());
         assert!(!state.meets(&rule));
