@@ -178,7 +178,7 @@ impl Crop {
             return Err(format!("{blob} and {like} differ in axes"));
         }
         let mut origin = vec![0; blob.rank()];
-        for i in axis..blob.rank() {
+        for (i, begin) in origin.iter_mut().enumerate().skip(axis) {
             let offset = match self.offsets.len() {
                 0 => 0,
                 1 => self.offsets[0],
@@ -188,7 +188,7 @@ impl Crop {
             if !fits {
                 return Err(format!("offset {offset} on axis {i} leads outside {blob}"));
             }
-            origin[i] = offset;
+            *begin = offset;
         }
         Ok(origin)
     }
@@ -264,7 +264,7 @@ mod tests {
         assert_eq!(top(r(&[2, 2], 2, 1).infer(&b)), Ok("2×3×2×2".into()));
         assert_eq!(top(r(&[1], -1, 0).infer(&b)), Ok("2×3×4×1".into()));
         assert!(r(&[5, -1], 0, -1).infer(&b).is_err());
-        assert!(r(&[0, -1], 2, 1).infer(&b).is_err());
+        assert!(r(&[-1, 0], 2, 1).infer(&b).is_err());
         assert!(r(&[-1, -1], 0, -1).infer(&b).is_err());
     }
 

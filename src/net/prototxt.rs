@@ -519,7 +519,7 @@ fn pool(p: &proto::PoolingParameter) -> Read<Pool> {
 fn lrn(p: &proto::LrnParameter) -> Read<Lrn> {
     use proto::lrn_parameter::NormRegion;
     let size = p.local_size() as usize;
-    if size % 2 == 0 || size > 1 << 20 {
+    if size.is_multiple_of(2) || size > 1 << 20 {
         return wrong("lrn_param.local_size", format!("{size} is not odd"));
     }
     Ok(Lrn {
