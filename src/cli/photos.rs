@@ -28,6 +28,9 @@ pub struct NetArgs {
     /// Where fetched networks are kept
     #[arg(long, value_name = "DIR", default_value = "models")]
     pub models: PathBuf,
+    /// Fetch the known network from a mirror with this address instead of the public ones
+    #[arg(long, value_name = "URL", requires = "model")]
+    pub base_url: Option<String>,
     /// Mean to subtract: B,G,R values, a .binaryproto or a .npy
     #[arg(long, value_name = "MEAN")]
     pub mean: Option<String>,
@@ -141,7 +144,7 @@ impl NetArgs {
 
     fn files(&self) -> Result<Files> {
         if let Some(model) = &self.model {
-            return super::weights::ensure(model, &self.models);
+            return super::weights::ensure(model, &self.models, self.base_url.as_deref());
         }
         match (&self.net, &self.weights) {
             (Some(net), Some(weights)) => {

@@ -176,9 +176,9 @@ fn known_model(name: &str) -> Result<&'static weights_tools::fetch::KnownModel> 
 
 /// The files of a known model, fetched unless they are there.
 #[cfg(feature = "fetch")]
-pub fn ensure(name: &str, dir: &Path) -> Result<Files> {
+pub fn ensure(name: &str, dir: &Path, base_url: Option<&str>) -> Result<Files> {
     let model = known_model(name)?;
-    let report = download(name, dir, None, None)?;
+    let report = download(name, dir, base_url, None)?;
     Ok(Files {
         net: report.prototxt.path,
         weights: report.weights.path,
@@ -198,6 +198,6 @@ fn fetch(_: &Fetch) -> Result<Outcome> {
 
 /// Without the feature there is nothing to fetch with.
 #[cfg(not(feature = "fetch"))]
-pub fn ensure(_: &str, _: &Path) -> Result<Files> {
+pub fn ensure(_: &str, _: &Path, _: Option<&str>) -> Result<Files> {
     Err(Error::Invalid(NO_FETCH.into()))
 }
