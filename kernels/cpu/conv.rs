@@ -2,11 +2,13 @@
 //!
 //! Flows in: one picture `(channels, h, w)` and weights `(filters, channels / group, kh, kw)`.
 //! Flows out: one picture `(filters, out_h, out_w)`. [`plain`] is the definition; [`by_gemm`] turns
-//! each group into one matrix product over the patch matrix that [`im2col`] lays out (Chellapilla,
-//! Puri and Simard, 2006).
+//! each group into one matrix product with the matrix of all patches (Chellapilla, Puri and Simard,
+//! 2006), which exists only panel by panel ([`Patches`]).
 
-use super::gemm::{self, Matrix, Sizes};
+use super::gemm::{self, Columns, Left, Matrix, Scratch, Sizes, Target};
+use super::table::Kernels;
 use crate::ops::ConvDims;
+use std::ops::Range;
 
 /// Input row or column that tap `tap` of output position `at` reads; `None` outside the picture.
 #[inline]
@@ -50,29 +52,77 @@ pub fn plain(d: &ConvDims, x: &[f32], weights: &[f32], bias: Option<&[f32]>, y: 
     }
 }
 
-/// Lays out the patches of `channels` planes as a matrix: `patches[(c, ky, kx)][(oy, ox)]`.
-///
-/// Taps outside the picture are zero. `x` holds the planes of one group; `patches` is filled with
-/// rows of `out_h · out_w`, beginning at row `first` of the `channels · kh · kw` that there are.
-pub fn im2col(d: &ConvDims, x: &[f32], first: usize, patches: &mut [f32]) {
-    let [height, width] = d.input;
-    let [_, out_w] = d.output;
-    let [kh, kw] = d.window.kernel;
-    let taps = kh * kw;
-    for (row, out) in (first..).zip(patches.chunks_exact_mut(d.positions())) {
-        let (c, ky, kx) = (row / taps, row % taps / kw, row % kw);
-        let plane = &x[c * height * width..][..height * width];
-        for (oy, line) in out.chunks_exact_mut(out_w).enumerate() {
-            match source(d, 0, oy, ky) {
-                None => line.fill(0.0),
-                Some(iy) => copy_line(d, &plane[iy * width..][..width], kx, line),
+/// The patches of one group of a picture as the right-hand side of a product: row (c, ky, kx), column
+/// (oy, ox). They are laid out panel by panel where they are needed, never as a whole.
+pub struct Patches<'a> {
+    /// The convolution.
+    pub dims: &'a ConvDims,
+    /// The planes of one group.
+    pub planes: &'a [f32],
+}
+
+impl Columns for Patches<'_> {
+    fn holds(&self, rows: usize, columns: usize) -> bool {
+        let d = self.dims;
+        let planes = d.channels / d.group * d.input[0] * d.input[1];
+        rows == d.patch_len() && columns == d.positions() && self.planes.len() >= planes
+    }
+
+    fn pack(&self, p: Range<usize>, j: Range<usize>, nr: usize, panels: &mut [f32]) {
+        let d = self.dims;
+        let ([height, width], out_w) = (d.input, d.output[1]);
+        let [kh, kw] = d.window.kernel;
+        let depth = p.len();
+        for (line, row) in p.enumerate() {
+            let (c, ky, kx) = (row / (kh * kw), row % (kh * kw) / kw, row % kw);
+            let plane = &self.planes[c * height * width..][..height * width];
+            let range = inside(d, 1, kx);
+            let mut at = j.start;
+            while at < j.end {
+                // The rest of this panel's line, or of this output row, whichever ends first.
+                let (oy, ox) = (at / out_w, at % out_w);
+                let (panel, lane) = ((at - j.start) / nr, (at - j.start) % nr);
+                let len = (nr - lane).min(out_w - ox).min(j.end - at);
+                let to = &mut panels[(panel * depth + line) * nr + lane..][..len];
+                match source(d, 0, oy, ky) {
+                    Some(iy) => copy_taps(d, &plane[iy * width..][..width], kx, &range, ox, to),
+                    None => to.fill(0.0),
+                }
+                at += len;
             }
         }
     }
 }
 
+/// What tap `kx` meets in a row of the picture at the output positions from `ox` on; zeros outside
+/// `range`, which is [`inside`] of that tap.
+fn copy_taps(
+    d: &ConvDims,
+    row: &[f32],
+    kx: usize,
+    range: &Range<usize>,
+    ox: usize,
+    to: &mut [f32],
+) {
+    let from = range.start.clamp(ox, ox + to.len());
+    let end = range.end.clamp(from, ox + to.len());
+    to[..from - ox].fill(0.0);
+    to[end - ox..].fill(0.0);
+    if from == end {
+        return;
+    }
+    let stride = d.window.stride[1];
+    let taken = &row[from * stride + kx * d.window.dilation[1] - d.window.pad[1]..];
+    let to = &mut to[from - ox..end - ox];
+    if stride == 1 {
+        to.copy_from_slice(&taken[..to.len()]);
+    } else {
+        to.iter_mut().zip(taken.iter().step_by(stride)).for_each(|(to, value)| *to = *value);
+    }
+}
+
 /// Output positions `from..to` whose tap `tap` lies inside the picture, along `axis`.
-fn inside(d: &ConvDims, axis: usize, tap: usize) -> std::ops::Range<usize> {
+fn inside(d: &ConvDims, axis: usize, tap: usize) -> Range<usize> {
     let w = &d.window;
     let offset = tap * w.dilation[axis];
     let from = w.pad[axis].saturating_sub(offset).div_ceil(w.stride[axis]);
@@ -83,44 +133,30 @@ fn inside(d: &ConvDims, axis: usize, tap: usize) -> std::ops::Range<usize> {
     from.min(to)..to
 }
 
-/// One row of a patch matrix: the elements of `source_row` that tap `kx` meets, zeros outside.
-fn copy_line(d: &ConvDims, source_row: &[f32], kx: usize, line: &mut [f32]) {
-    let range = inside(d, 1, kx);
-    line[..range.start].fill(0.0);
-    line[range.end..].fill(0.0);
-    if range.is_empty() {
-        return;
-    }
-    let stride = d.window.stride[1];
-    let first = range.start * stride + kx * d.window.dilation[1] - d.window.pad[1];
-    let taken = &source_row[first..];
-    let line = &mut line[range];
-    if stride == 1 {
-        line.copy_from_slice(&taken[..line.len()]);
-    } else {
-        for (out, value) in line.iter_mut().zip(taken.iter().step_by(stride)) {
-            *out = *value;
-        }
-    }
-}
-
-/// One group of one picture as a matrix product, filters `from..` of that group.
+/// Some filters of one group of one picture as a matrix product.
 ///
-/// `patches` is the group's patch matrix (or, for a pointwise convolution, its planes), `weights`
-/// and `y` begin at the first wanted filter; as many filters are computed as `y` has planes.
+/// `planes` are the group's; `weights` (patch_len values a filter), `bias` and `y` begin at the first
+/// wanted filter; as many filters are computed as `y` has planes.
 pub fn by_gemm(
+    kernels: &Kernels,
     d: &ConvDims,
-    patches: &[f32],
-    weights: &[f32],
+    planes: &[f32],
+    weights: Left,
     bias: Option<&[f32]>,
     y: &mut [f32],
+    scratch: &mut Scratch,
 ) {
     let n = d.positions();
     for (f, plane) in y.chunks_exact_mut(n).enumerate() {
         plane.fill(bias.map_or(0.0, |b| b[f]));
     }
-    let sizes = Sizes { m: y.len() / n, n, k: d.patch_len() };
-    gemm::fast(sizes, Matrix::rows(weights, sizes.k), Matrix::rows(patches, n), y);
+    let s = Sizes { m: y.len() / n, n, k: d.patch_len() };
+    let c = Target { data: y, row: n, col: 1 };
+    if d.is_pointwise() {
+        gemm::fast(kernels, s, weights, &Matrix::rows(planes, n), c, scratch);
+    } else {
+        gemm::fast(kernels, s, weights, &Patches { dims: d, planes }, c, scratch);
+    }
 }
 
 /// Transposed convolution of one picture, plain: every input value adds its window to the output.
@@ -175,6 +211,7 @@ pub fn transposed_plain(
 ///
 /// Arguments as in [`transposed_plain`]; `patches` is scratch of `patch_len · positions` elements.
 pub fn transposed_by_gemm(
+    kernels: &Kernels,
     d: &ConvDims,
     x: &[f32],
     weights: &[f32],
@@ -187,21 +224,20 @@ pub fn transposed_by_gemm(
         out.fill(bias.map_or(0.0, |b| b[c]));
     }
     let (k, n) = (d.filters / d.group, d.positions());
+    let mut scratch = Scratch::default();
     let groups = y.chunks_exact_mut(d.channels / d.group * plane);
     for (g, out) in groups.enumerate() {
         patches.fill(0.0);
         let m = d.patch_len();
-        gemm::fast(
-            Sizes { m, n, k },
-            Matrix::transposed(&weights[g * k * m..][..k * m], m),
-            Matrix::rows(&x[g * k * n..][..k * n], n),
-            patches,
-        );
+        let weights = Left::Matrix(Matrix::transposed(&weights[g * k * m..][..k * m], m));
+        let x = Matrix::rows(&x[g * k * n..][..k * n], n);
+        let target = Target { data: patches, row: n, col: 1 };
+        gemm::fast(kernels, Sizes { m, n, k }, weights, &x, target, &mut scratch);
         col2im(d, patches, out);
     }
 }
 
-/// Adds a patch matrix back onto the planes it was taken from: the transpose of [`im2col`].
+/// Adds a patch matrix back onto the planes it was taken from: what [`Patches`] takes out.
 pub fn col2im(d: &ConvDims, patches: &[f32], planes: &mut [f32]) {
     let [height, width] = d.input;
     let out_w = d.output[1];
@@ -231,6 +267,7 @@ pub fn col2im(d: &ConvDims, patches: &[f32], planes: &mut [f32]) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::table::available;
     use super::*;
     use crate::ops::Window;
 
@@ -267,22 +304,24 @@ mod tests {
             dims(2, 4, 2, [5, 5], window([5, 5], [1, 1], [0, 0], [1, 1])),
             dims(3, 3, 3, [6, 1], window([3, 1], [3, 1], [4, 2], [1, 1])),
         ];
-        for d in &cases {
+        for (d, kernels) in cases.iter().flat_map(|d| available().iter().map(move |k| (d, k))) {
             let (x, bias) = (numbers(d.input_len()), numbers(d.filters));
             let weights = numbers(d.filters * d.patch_len());
             let (in_group, out_group) = (d.channels / d.group, d.filters / d.group);
             let (mut want, mut got) = (vec![0.0; d.output_len()], vec![9.0; d.output_len()]);
             plain(d, &x, &weights, Some(&bias), &mut want);
-            let mut patches = vec![9.0; d.patch_len() * d.positions()];
+            let planes = in_group * d.input[0] * d.input[1];
+            let mut scratch = Scratch::default();
             for g in 0..d.group {
-                im2col(d, &x[g * in_group * d.input[0] * d.input[1]..], 0, &mut patches);
                 let out = g * out_group;
                 by_gemm(
+                    kernels,
                     d,
-                    &patches,
-                    &weights[out * d.patch_len()..][..out_group * d.patch_len()],
+                    &x[g * planes..][..planes],
+                    Left::Matrix(Matrix::rows(&weights[out * d.patch_len()..], d.patch_len())),
                     Some(&bias[out..]),
                     &mut got[out * d.positions()..][..out_group * d.positions()],
+                    &mut scratch,
                 );
             }
             assert_close(&want, &got);
@@ -290,7 +329,8 @@ mod tests {
             let (mut want, mut got) = (vec![0.0; d.input_len()], vec![9.0; d.input_len()]);
             let (x, bias) = (numbers(d.output_len()), numbers(d.channels));
             transposed_plain(d, &x, &weights, Some(&bias), &mut want);
-            transposed_by_gemm(d, &x, &weights, Some(&bias), &mut patches, &mut got);
+            let mut patches = vec![9.0; d.patch_len() * d.positions()];
+            transposed_by_gemm(kernels, d, &x, &weights, Some(&bias), &mut patches, &mut got);
             assert_close(&want, &got);
         }
     }

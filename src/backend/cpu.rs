@@ -6,10 +6,12 @@
 use super::memory::Memory;
 use super::{Backend, InnerDims, Judged, LossRule, Slot, View, Weighted};
 use likenet_kernels::cpu::argmax::{self, TopK};
-use likenet_kernels::cpu::gemm::{self, Matrix, Sizes};
+use likenet_kernels::cpu::gemm::{self, Left, Matrix, PackedRows, Sizes, Target};
+use likenet_kernels::cpu::table::{self, Kernels};
 use likenet_kernels::cpu::{conv, elementwise, loss, lrn, norm, pool, reduce, softmax};
 use likenet_kernels::ops::*;
 use rayon::prelude::*;
+use std::collections::HashMap;
 use std::sync::Mutex;
 
 /// Elements that a thread takes at a time in element-by-element work: 64 KiB, half of L2's share.
@@ -18,13 +20,32 @@ const CHUNK: usize = 1 << 14;
 /// Fast kernels in the host's memory, on a pool of threads of its own.
 pub struct Cpu {
     memory: Memory,
+    kernels: &'static Kernels,
     pool: rayon::ThreadPool,
-    /// One patch matrix for each thread.
-    scratch: Vec<Mutex<Vec<f32>>>,
+    /// One for each thread.
+    scratch: Vec<Mutex<Scratch>>,
+    /// Weights by slot, packed when they were first used since they changed.
+    packed: HashMap<Slot, Packed>,
+}
+
+/// Packed weights, one matrix for each group, and the version of the slot that they were made from.
+struct Packed {
+    version: u64,
+    groups: Vec<PackedRows>,
+}
+
+/// Memory that a thread keeps between operations.
+#[derive(Default)]
+struct Scratch {
+    panels: gemm::Scratch,
+    patches: Vec<f32>,
 }
 
 impl Cpu {
     /// A backend with this many threads; 0 means one for each core.
+    ///
+    /// Fails when the threads cannot be started, or `LIKENET_ISA` names an instruction set that the
+    /// machine lacks.
     pub fn new(threads: usize) -> Result<Self, String> {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
@@ -32,7 +53,30 @@ impl Cpu {
             .build()
             .map_err(|e| format!("cannot start {threads} threads: {e}"))?;
         let scratch = (0..pool.current_num_threads()).map(|_| Mutex::default());
-        Ok(Self { memory: Memory::default(), scratch: scratch.collect(), pool })
+        Ok(Self {
+            memory: Memory::default(),
+            kernels: table::best()?,
+            scratch: scratch.collect(),
+            packed: HashMap::new(),
+            pool,
+        })
+    }
+
+    /// Makes sure that `packed` holds the weights of `groups` matrices of m×k.
+    fn pack(&mut self, weight: View, groups: usize, [m, k]: [usize; 2], transposed: bool) {
+        let version = self.memory.version(weight.slot);
+        if self.packed.get(&weight.slot).is_some_and(|p| p.version == version) {
+            return;
+        }
+        let (kernels, data) = (self.kernels, self.memory.get(weight));
+        let pack = |g: usize| {
+            let data = &data[g * m * k..][..m * k];
+            let matrix =
+                if transposed { Matrix::transposed(data, m) } else { Matrix::rows(data, k) };
+            PackedRows::new(kernels, m, k, matrix)
+        };
+        let groups = self.pool.install(|| (0..groups).into_par_iter().map(pack).collect());
+        self.packed.insert(weight.slot, Packed { version, groups });
     }
 
     /// Runs `f` on each pair of blocks: `x` cut into `from` elements, `y` into `to`.
@@ -65,80 +109,56 @@ impl Cpu {
     }
 }
 
-/// One thread's scratch, grown to `len` elements.
-fn with_scratch(scratch: &[Mutex<Vec<f32>>], len: usize, f: impl FnOnce(&mut [f32])) {
+/// The calling thread's scratch.
+fn with_scratch<R>(scratch: &[Mutex<Scratch>], f: impl FnOnce(&mut Scratch) -> R) -> R {
     let own = &scratch[rayon::current_thread_index().unwrap_or(0)];
     // A poisoned lock means that another layer panicked; its scratch holds nothing of value.
-    let mut buffer = own.lock().unwrap_or_else(|e| e.into_inner());
-    if buffer.len() < len {
-        buffer.resize(len, 0.0);
-    }
-    f(&mut buffer[..len]);
+    f(&mut own.lock().unwrap_or_else(|e| e.into_inner()))
 }
 
 /// The operands of a convolution as slices.
 struct ConvIo<'a> {
+    kernels: &'a Kernels,
     d: &'a ConvDims,
     x: &'a [f32],
-    weight: &'a [f32],
+    weight: &'a [PackedRows],
     bias: Option<&'a [f32]>,
     relu: Option<f32>,
 }
 
 impl ConvIo<'_> {
-    /// The planes of `x` that task `i` of (picture, group) reads.
-    fn planes(&self, i: usize) -> &[f32] {
-        let len = self.d.input_len() / self.d.group;
-        &self.x[i * len..][..len]
-    }
-
-    /// Filters `from..` of a group, as many as `y` has planes.
-    fn filters(&self, group: usize, from: usize, patches: &[f32], y: &mut [f32]) {
+    /// Filters `from..` of group `i` (counted over all pictures), as many as `y` has planes.
+    fn filters(&self, i: usize, from: usize, y: &mut [f32], scratch: &mut Scratch) {
         let d = self.d;
-        let first = group * (d.filters / d.group) + from;
-        let count = y.len() / d.positions();
-        let weight = &self.weight[first * d.patch_len()..][..count * d.patch_len()];
-        conv::by_gemm(d, patches, weight, self.bias.map(|b| &b[first..]), y);
+        let planes = d.input_len() / d.group;
+        let first = i % d.group * (d.filters / d.group) + from;
+        conv::by_gemm(
+            self.kernels,
+            d,
+            &self.x[i * planes..][..planes],
+            Left::Packed(&self.weight[i % d.group], from),
+            self.bias.map(|b| &b[first..]),
+            y,
+            &mut scratch.panels,
+        );
         if let Some(slope) = self.relu {
             elementwise::unary(&Unary::Relu { slope }, y);
         }
     }
 
     /// One thread for each group of each picture.
-    fn by_picture(&self, scratch: &[Mutex<Vec<f32>>], y: &mut [f32]) {
-        let d = self.d;
-        let tasks = y.par_chunks_exact_mut(d.output_len() / d.group).enumerate();
-        tasks.for_each(|(i, y)| {
-            if d.is_pointwise() {
-                self.filters(i % d.group, 0, self.planes(i), y);
-            } else {
-                with_scratch(scratch, d.patch_len() * d.positions(), |patches| {
-                    conv::im2col(d, self.planes(i), 0, patches);
-                    self.filters(i % d.group, 0, patches, y);
-                });
-            }
-        });
+    fn by_picture(&self, scratch: &[Mutex<Scratch>], y: &mut [f32]) {
+        let tasks = y.par_chunks_exact_mut(self.d.output_len() / self.d.group).enumerate();
+        tasks.for_each(|(i, y)| with_scratch(scratch, |own| self.filters(i, 0, y, own)));
     }
 
     /// All threads on each group of each picture: for batches smaller than the machine.
-    fn by_filter(&self, scratch: &[Mutex<Vec<f32>>], threads: usize, y: &mut [f32]) {
-        let d = self.d;
-        let share = (d.filters / d.group).div_ceil(threads);
-        let rows = d.patch_len().div_ceil(threads);
-        let groups = y.chunks_exact_mut(d.output_len() / d.group).enumerate();
-        for (i, y) in groups {
-            let mut compute = |patches: &[f32]| {
-                let parts = y.par_chunks_mut(share * d.positions()).enumerate();
-                parts.for_each(|(t, y)| self.filters(i % d.group, t * share, patches, y));
-            };
-            if d.is_pointwise() {
-                compute(self.planes(i));
-                continue;
-            }
-            with_scratch(scratch, d.patch_len() * d.positions(), |patches| {
-                let parts = patches.par_chunks_mut(rows * d.positions()).enumerate();
-                parts.for_each(|(t, part)| conv::im2col(d, self.planes(i), t * rows, part));
-                compute(patches);
+    fn by_filter(&self, scratch: &[Mutex<Scratch>], threads: usize, y: &mut [f32]) {
+        let share = gemm::share(self.kernels, self.d.filters / self.d.group, threads);
+        for (i, y) in y.chunks_exact_mut(self.d.output_len() / self.d.group).enumerate() {
+            let parts = y.par_chunks_mut(share * self.d.positions()).enumerate();
+            parts.for_each(|(t, y)| {
+                with_scratch(scratch, |own| self.filters(i, t * share, y, own));
             });
         }
     }
@@ -151,7 +171,7 @@ impl Backend for Cpu {
 
     fn describe(&self) -> String {
         let threads = self.pool.current_num_threads();
-        format!("{threads} thread(s), matrixmultiply")
+        format!("{threads} thread(s), {}", self.kernels.gemm_name())
     }
 
     fn alloc(&mut self, len: usize) -> Slot {
@@ -159,6 +179,7 @@ impl Backend for Cpu {
     }
 
     fn free(&mut self, slot: Slot) {
+        self.packed.remove(&slot);
         self.memory.free(slot);
     }
 
@@ -186,14 +207,16 @@ impl Backend for Cpu {
     }
 
     fn conv(&mut self, d: &ConvDims, io: Weighted, relu: Option<f32>) {
-        let Self { memory, pool, scratch } = self;
+        self.pack(io.weight, d.group, [d.filters / d.group, d.patch_len()], false);
+        let Self { memory, kernels, pool, scratch, packed } = self;
         let threads = pool.current_num_threads();
         let batch = io.x.len / d.input_len();
         memory.write_with(io.y, |m, y| {
             let task = ConvIo {
+                kernels,
                 d,
                 x: m.get(io.x),
-                weight: m.get(io.weight),
+                weight: &packed[&io.weight.slot].groups,
                 bias: io.bias.map(|b| m.get(b)),
                 relu,
             };
@@ -208,15 +231,17 @@ impl Backend for Cpu {
     }
 
     fn deconv(&mut self, d: &ConvDims, io: Weighted) {
-        let Self { memory, pool, scratch } = self;
+        let Self { memory, kernels, pool, scratch, .. } = self;
         memory.write_with(io.y, |m, y| {
             let (weight, bias) = (m.get(io.weight), io.bias.map(|b| m.get(b)));
             let pictures = m.get(io.x).par_chunks_exact(d.output_len());
             let tasks = pictures.zip(y.par_chunks_exact_mut(d.input_len()));
             pool.install(|| {
                 tasks.for_each(|(x, y)| {
-                    with_scratch(scratch, d.patch_len() * d.positions(), |patches| {
-                        conv::transposed_by_gemm(d, x, weight, bias, patches, y);
+                    with_scratch(scratch, |own| {
+                        own.patches.resize(d.patch_len() * d.positions(), 0.0);
+                        let patches = &mut own.patches;
+                        conv::transposed_by_gemm(kernels, d, x, weight, bias, patches, y);
                     });
                 });
             });
@@ -224,21 +249,32 @@ impl Backend for Cpu {
     }
 
     fn inner_product(&mut self, d: &InnerDims, io: Weighted, relu: Option<f32>) {
-        let Self { memory, pool, .. } = self;
-        let share = d.outputs.div_ceil(pool.current_num_threads());
+        let vector = d.rows == 1 && !d.transpose;
+        if !vector {
+            self.pack(io.weight, 1, [d.outputs, d.inputs], d.transpose);
+        }
+        let Self { memory, kernels, pool, scratch, packed } = self;
+        let share = gemm::share(kernels, d.outputs, pool.current_num_threads());
         let parts: Vec<usize> = (0..d.outputs).step_by(share).collect();
         memory.write_with(io.y, |m, y| {
-            let (x, weight) = (m.get(io.x), m.get(io.weight));
-            let bias = io.bias.map(|b| m.get(b));
+            let weight = match vector {
+                true => InnerWeight::Rows(m.get(io.weight)),
+                false => InnerWeight::Packed(&packed[&io.weight.slot].groups[0]),
+            };
+            let (x, bias) = (m.get(io.x), io.bias.map(|b| m.get(b)));
             // Each thread computes some columns for all rows, so that it reads its weights once.
+            let task = InnerIo { kernels, d, x, weight, bias };
             let columns: Vec<Vec<f32>> = pool.install(|| {
                 let tasks = parts.par_iter();
-                tasks.map(|&from| inner_columns(d, x, weight, bias, from, share)).collect()
+                tasks
+                    .map(|&from| with_scratch(scratch, |own| task.columns(from, share, own)))
+                    .collect()
             });
             for (from, part) in parts.iter().zip(&columns) {
-                let width = part.len() / d.rows;
-                let rows = y.chunks_exact_mut(d.outputs).zip(part.chunks_exact(width));
-                rows.for_each(|(y, part)| y[*from..from + width].copy_from_slice(part));
+                for (j, column) in part.chunks_exact(d.rows).enumerate() {
+                    let to = y[from + j..].iter_mut().step_by(d.outputs);
+                    to.zip(column).for_each(|(to, value)| *to = *value);
+                }
             }
         });
         if let Some(slope) = relu {
@@ -352,32 +388,45 @@ impl Backend for Cpu {
     }
 }
 
-/// Outputs `from..from + share` of a fully connected layer, for all rows: `(rows, share)`.
-fn inner_columns(
-    d: &InnerDims,
-    x: &[f32],
-    weight: &[f32],
-    bias: Option<&[f32]>,
-    from: usize,
-    share: usize,
-) -> Vec<f32> {
-    let width = share.min(d.outputs - from);
-    let mut out = vec![0.0; d.rows * width];
-    if let Some(bias) = bias {
-        for row in out.chunks_exact_mut(width) {
-            row.copy_from_slice(&bias[from..from + width]);
+/// The weights of a fully connected layer: as they are stored for a batch of one, which reads them only
+/// once, or packed.
+enum InnerWeight<'a> {
+    Rows(&'a [f32]),
+    Packed(&'a PackedRows),
+}
+
+/// The operands of a fully connected layer.
+struct InnerIo<'a> {
+    kernels: &'a Kernels,
+    d: &'a InnerDims,
+    x: &'a [f32],
+    weight: InnerWeight<'a>,
+    bias: Option<&'a [f32]>,
+}
+
+impl InnerIo<'_> {
+    /// Outputs `from..from + share` for all rows: `(share, rows)`.
+    fn columns(&self, from: usize, share: usize, scratch: &mut Scratch) -> Vec<f32> {
+        let d = self.d;
+        let width = share.min(d.outputs - from);
+        let mut out = vec![0.0; d.rows * width];
+        if let Some(bias) = self.bias {
+            let outputs = out.chunks_exact_mut(d.rows).zip(&bias[from..]);
+            outputs.for_each(|(output, b)| output.fill(*b));
         }
+        match self.weight {
+            InnerWeight::Rows(weight) => {
+                let rows = &weight[from * d.inputs..][..width * d.inputs];
+                gemm::rows_times_vector(rows, self.x, &mut out);
+            }
+            InnerWeight::Packed(weight) => {
+                // Yᵀ = W·Xᵀ: the large matrix is read once, the small one is packed.
+                let sizes = Sizes { m: width, n: d.rows, k: d.inputs };
+                let (left, x) = (Left::Packed(weight, from), Matrix::transposed(self.x, d.inputs));
+                let target = Target { data: &mut out, row: d.rows, col: 1 };
+                gemm::fast(self.kernels, sizes, left, &x, target, &mut scratch.panels);
+            }
+        }
+        out
     }
-    if d.rows == 1 && !d.transpose {
-        let rows = &weight[from * d.inputs..][..width * d.inputs];
-        gemm::rows_times_vector(rows, x, &mut out);
-        return out;
-    }
-    let matrix = match d.transpose {
-        false => Matrix::transposed(&weight[from * d.inputs..], d.inputs),
-        true => Matrix::rows(&weight[from..], d.outputs),
-    };
-    let sizes = Sizes { m: d.rows, n: width, k: d.inputs };
-    gemm::fast(sizes, Matrix::rows(x, d.inputs), matrix, &mut out);
-    out
 }

@@ -9,6 +9,8 @@ use likenet_kernels::ops::AxisView;
 #[derive(Default)]
 pub(super) struct Memory {
     buffers: Vec<Buffer>,
+    /// How often each slot was written: what was derived from older contents is stale.
+    versions: Vec<u64>,
     freed: Vec<usize>,
 }
 
@@ -18,10 +20,12 @@ impl Memory {
         match self.freed.pop() {
             Some(i) => {
                 self.buffers[i] = buffer;
+                self.versions[i] += 1;
                 Slot(i)
             }
             None => {
                 self.buffers.push(buffer);
+                self.versions.push(0);
                 Slot(self.buffers.len() - 1)
             }
         }
@@ -33,7 +37,13 @@ impl Memory {
     }
 
     pub fn write(&mut self, slot: Slot, at: usize, data: &[f32]) {
+        self.versions[slot.0] += 1;
         self.buffers[slot.0][at..at + data.len()].copy_from_slice(data);
+    }
+
+    /// A number that changes whenever the slot's contents may have.
+    pub fn version(&self, slot: Slot) -> u64 {
+        self.versions[slot.0]
     }
 
     pub fn get(&self, v: View) -> &[f32] {
@@ -48,6 +58,7 @@ impl Memory {
     ///
     /// Reading `y` itself inside finds an empty buffer and panics: a plan never asks for that.
     pub fn write_with(&mut self, y: View, f: impl FnOnce(&Self, &mut [f32])) {
+        self.versions[y.slot.0] += 1;
         let mut buffer = std::mem::take(&mut self.buffers[y.slot.0]);
         f(self, &mut buffer[..y.len]);
         self.buffers[y.slot.0] = buffer;

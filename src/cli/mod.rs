@@ -1,5 +1,6 @@
 //! Commands and their arguments. Only this folder prints.
 
+mod bench;
 mod classify;
 mod features;
 mod net;
@@ -31,6 +32,9 @@ enum Command {
     /// Looks into weights files, converts, compares and fetches them
     #[command(subcommand)]
     Weights(weights::Command),
+    /// Times networks on this machine
+    #[command(subcommand)]
+    Bench(bench::Command),
 }
 
 /// How a command that did not fail ended.
@@ -48,6 +52,7 @@ pub fn main() -> ExitCode {
         Command::Features(args) => features::run(&args),
         Command::Net(command) => net::run(&command),
         Command::Weights(command) => weights::run(&command),
+        Command::Bench(command) => bench::run(&command),
     };
     match outcome {
         Ok(Outcome::Done) => ExitCode::SUCCESS,

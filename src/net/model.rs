@@ -241,10 +241,17 @@ impl Net {
 
     /// Computes every layer.
     pub fn forward(&mut self) -> Result<()> {
+        self.forward_watched(|_| {})
+    }
+
+    /// Computes every layer and calls `done` after each step of the plan with its index: to time them,
+    /// or to show progress.
+    pub fn forward_watched(&mut self, mut done: impl FnMut(usize)) -> Result<()> {
         self.passes += 1;
         let seed = self.options.seed.wrapping_add(self.passes.wrapping_mul(0x9e37_79b9));
         for i in 0..self.plan.steps.len() {
             self.forward_step(i, seed)?;
+            done(i);
         }
         Ok(())
     }
