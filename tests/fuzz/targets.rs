@@ -4,9 +4,11 @@
 //! None may panic, hang or take memory beyond a small multiple of its input. Errors are fine.
 
 use likenet::image::{Limits, decode_bytes};
-use likenet::net::{Description, Graph, Keep, NetState, Plan};
+use likenet::layer::Phase;
+use likenet::net::{Description, Graph, Keep, NetState, Plan, Summary, dot};
 use std::io::Write;
 use std::path::Path;
+use weights_tools::WeightsSource as _;
 
 /// A target's name and what it does.
 pub type Target = (&'static str, fn(&[u8]));
@@ -21,21 +23,39 @@ pub const TARGETS: [Target; 6] = [
     ("image", image),
 ];
 
-/// Descriptions of networks: parsed, upgraded, printed, connected and planned.
+/// Descriptions of networks and solvers: parsed, upgraded, printed, connected and planned.
 pub fn prototxt(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
-    let _ = weights_tools::parse_solver_text("fuzz", text);
+    let _ = weights_tools::TextIndex::new(text);
+    if let Ok(solver) = weights_tools::parse_solver_text("fuzz", text)
+        && let Ok(solver) = weights_tools::upgrade_solver(solver)
+    {
+        let printed = weights_tools::print_solver_text(&solver);
+        let again = weights_tools::parse_solver_text("printed", &printed).expect("readable");
+        assert_eq!(weights_tools::print_solver_text(&again), printed);
+    }
     if let Ok(net) = weights_tools::parse_net_text("fuzz", text)
         && let Ok(net) = weights_tools::upgrade(net)
     {
         let printed = weights_tools::print_net_text(&net);
-        assert!(weights_tools::parse_net_text("printed", &printed).is_ok(), "{printed}");
+        let again = weights_tools::parse_net_text("printed", &printed).expect("readable");
+        assert_eq!(weights_tools::print_net_text(&again), printed);
+        // What is current already stays as it is.
+        let again = weights_tools::upgrade(again).expect("current");
+        assert_eq!(weights_tools::print_net_text(&again), printed);
     }
-    if let Ok(description) = Description::parse("fuzz", text, &NetState::default())
-        && let Ok(graph) = Graph::new(&description, &[], None)
-    {
-        let plan = Plan::new(&graph, &Keep::Outputs);
-        assert!(plan.steps.len() <= graph.nodes.len());
+    for phase in [Phase::Train, Phase::Test] {
+        let state = NetState { phase, ..NetState::default() };
+        if let Ok(description) = Description::parse("fuzz", text, &state)
+            && let Ok(graph) = Graph::new(&description, &[], None)
+        {
+            for keep in [Keep::Outputs, Keep::All] {
+                let plan = Plan::new(&graph, &keep);
+                assert!(plan.steps.len() <= graph.nodes.len());
+                let _ = Summary::new(&graph, &plan);
+            }
+            let _ = dot(&graph);
+        }
     }
 }
 
@@ -47,13 +67,25 @@ fn with_file(ending: &str, data: &[u8], f: impl FnOnce(&Path)) {
     f(file.path());
 }
 
+/// An array has as many values as its shape says, and not more than its file had room for.
+fn whole(shape: &[usize], values: usize, data: &[u8]) {
+    // A zero makes the product zero however large the rest is.
+    let empty = shape.contains(&0);
+    let wanted = if empty { 0 } else { shape.iter().product() };
+    assert_eq!(values, wanted, "{shape:?}");
+    assert!(values <= data.len(), "{values} values from {} bytes", data.len());
+}
+
 fn weights(ending: &str, data: &[u8]) {
     with_file(ending, data, |path| {
         let _ = weights_tools::inspect(path);
         let Ok(file) = weights_tools::WeightsFile::open(path) else { return };
-        for layer in file.layers() {
-            for i in 0..layer.tensors.len() {
-                let _ = file.read(&layer.name, i);
+        for (i, layer) in file.layers().enumerate() {
+            for t in 0..layer.tensors.len() {
+                // By position: of layers with one name, `read` finds only the last.
+                if let Ok(blob) = file.read_at(i, t) {
+                    whole(&blob.shape, blob.data.len(), data);
+                }
             }
         }
     });
@@ -72,18 +104,28 @@ pub fn safetensors(data: &[u8]) {
 /// Mean images and solver states.
 pub fn binaryproto(data: &[u8]) {
     with_file(".binaryproto", data, |path| {
-        let _ = weights_tools::read_binaryproto(path);
+        let _ = weights_tools::inspect(path);
+        if let Ok(blob) = weights_tools::read_binaryproto(path) {
+            whole(&blob.shape, blob.data.len(), data);
+        }
+    });
+    with_file(".solverstate", data, |path| {
+        let _ = weights_tools::inspect(path);
         let _ = weights_tools::read_solverstate(path);
     });
 }
 
 /// Arrays as NumPy writes them.
 pub fn npy(data: &[u8]) {
-    let _ = weights_tools::npy::read_f32_from_bytes("fuzz", data);
+    if let Ok(blob) = weights_tools::npy::read_f32_from_bytes("fuzz", data) {
+        whole(&blob.shape, blob.data.len(), data);
+    }
 }
 
 /// Pictures of every format, of at most four megapixels.
 pub fn image(data: &[u8]) {
     let limits = Limits { max_pixels: 4 << 20, ..Limits::default() };
-    let _ = decode_bytes("fuzz", data, &limits);
+    if let Ok(picture) = decode_bytes("fuzz", data, &limits) {
+        assert_eq!(picture.data.len(), 3 * picture.width * picture.height);
+    }
 }

@@ -157,7 +157,9 @@ fn group(tensors: HashMap<&str, &TensorNote>) -> Vec<LayerEntry> {
     type Members<'a> = Vec<(usize, usize, &'a str, &'a TensorNote)>;
     let mut layers: BTreeMap<&str, Members> = BTreeMap::new();
     for (key, note) in tensors {
-        let (layer, name) = key.rsplit_once('.').unwrap_or((key, ""));
+        // With nothing behind the dot the key would not come back from its parts.
+        let split = key.rsplit_once('.').filter(|(_, name)| !name.is_empty());
+        let (layer, name) = split.unwrap_or((key, ""));
         let member = (names::rank(name), note.data_offsets.0, name, note);
         layers.entry(layer).or_default().push(member);
     }

@@ -143,6 +143,19 @@ fn safetensors_of_other_programs() {
 }
 
 #[test]
+fn safetensors_keys_that_end_in_a_dot() {
+    use safetensors::tensor::TensorView;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("dots.safetensors");
+    let bytes: Vec<u8> = [1.0f32, 2.0].iter().flat_map(|v| v.to_le_bytes()).collect();
+    let view = |at| TensorView::new(safetensors::Dtype::F32, vec![1], &bytes[at..at + 4]).unwrap();
+    safetensors::serialize_to_file([("a", view(0)), ("a.", view(4))], None, &path).unwrap();
+    let opened = WeightsFile::open(&path).unwrap();
+    assert_eq!(opened.read("a", 0).unwrap().data, [1.0]);
+    assert_eq!(opened.read("a.", 0).unwrap().data, [2.0]);
+}
+
+#[test]
 fn three_generations_of_layers() {
     let legacy = |dims: [i32; 4], data: Vec<f32>| BlobProto {
         num: Some(dims[0]),
