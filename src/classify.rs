@@ -4,13 +4,13 @@
 //! over all of them, where the truth is known, how often it was among the first one and five.
 
 use crate::error::{Error, Result};
-use crate::layer::Layer;
+use crate::layer::{Layer, Unary};
 use crate::net::Net;
 use crate::shape::AxisView;
 use likenet_kernels::cpu::softmax::softmax;
 use serde::Serialize;
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// One class that a network proposes.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -55,10 +55,20 @@ impl Head {
     }
 }
 
+/// Whether the blob holds probabilities already: a softmax or sigmoid made it, or made what was then
+/// only given another shape or name.
 fn is_softmax(net: &Net, blob: &str) -> bool {
     let graph = net.graph();
-    let producer = graph.blob(blob).map(|b| graph.blobs[b].producer);
-    producer.is_ok_and(|node| matches!(graph.nodes[node].layer, Layer::Softmax(_)))
+    let Ok(mut blob) = graph.blob(blob) else { return false };
+    loop {
+        let node = &graph.nodes[graph.blobs[blob].producer];
+        blob = match &node.layer {
+            Layer::Softmax(_) | Layer::Pointwise(Unary::Sigmoid) => return true,
+            Layer::Flatten(_) | Layer::Reshape(_) | Layer::Split => node.bottoms[0],
+            Layer::Dropout(d) if !d.active => node.bottoms[0],
+            _ => return false,
+        };
+    }
 }
 
 /// Runs a network on photos that lie in its input blob one after the other, `views` crops each, and
@@ -159,14 +169,36 @@ impl Truth {
         Ok(Self { file, classes })
     }
 
-    /// The class of a photo: its whole path is looked up first, then its file name.
-    pub fn class(&self, photo: &Path) -> Result<usize> {
-        let whole = self.classes.get(&photo.display().to_string());
-        let name = photo.file_name().map(|n| n.to_string_lossy().into_owned());
-        let class = whole.or_else(|| self.classes.get(&name?));
-        class.copied().ok_or_else(|| {
-            Error::Invalid(format!("{}: no line for {}", self.file, photo.display()))
-        })
+    /// The class of each photo. The longest end of its path that the file names counts: the whole
+    /// path, or without its first folder, … down to the file name.
+    ///
+    /// Photos without a line are an error that counts them and names the first.
+    pub fn classes(&self, photos: &[PathBuf]) -> Result<Vec<usize>> {
+        let found: Vec<Option<usize>> = photos.iter().map(|p| self.class(p)).collect();
+        let missing = found.iter().filter(|c| c.is_none()).count();
+        if let Some(first) = found.iter().position(|c| c.is_none()) {
+            return Err(Error::Invalid(format!(
+                "{}: no line for {missing} of {} photos, the first being {}",
+                self.file,
+                photos.len(),
+                photos[first].display()
+            )));
+        }
+        Ok(found.into_iter().flatten().collect())
+    }
+
+    fn class(&self, photo: &Path) -> Option<usize> {
+        let mut rest = photo.components();
+        loop {
+            let path = rest.as_path();
+            if path.as_os_str().is_empty() {
+                return None;
+            }
+            if let Some(&class) = self.classes.get(path.to_string_lossy().as_ref()) {
+                return Some(class);
+            }
+            rest.next();
+        }
     }
 }
 
@@ -232,11 +264,13 @@ mod tests {
     fn truth_reads_headers_tabs_and_spaces_in_names() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("truth.tsv");
-        std::fs::write(&path, "file\tclass\nmy photo.jpg\t7\n\nb.jpg 3\n").unwrap();
+        std::fs::write(&path, "file\tclass\nmy photo.jpg\t7\n\nb.jpg 3\na/b.jpg 4\n").unwrap();
         let truth = Truth::read(&path).unwrap();
-        assert_eq!(truth.class(Path::new("x/my photo.jpg")).unwrap(), 7);
-        assert_eq!(truth.class(Path::new("b.jpg")).unwrap(), 3);
-        assert!(truth.class(Path::new("c.jpg")).is_err());
+        let paths = |names: &[&str]| names.iter().map(PathBuf::from).collect::<Vec<_>>();
+        let classes = truth.classes(&paths(&["x/my photo.jpg", "b.jpg", "a/b.jpg", "b/b.jpg"]));
+        assert_eq!(classes.unwrap(), [7, 3, 4, 3]);
+        let error = truth.classes(&paths(&["b.jpg", "c.jpg"])).unwrap_err().to_string();
+        assert!(error.contains("1 of 2") && error.contains("c.jpg"), "{error}");
         std::fs::write(&path, "a.jpg 1\nb.jpg\n").unwrap();
         let error = Truth::read(&path).err().unwrap().to_string();
         assert!(error.contains(":2:"), "{error}");

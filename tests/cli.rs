@@ -1,7 +1,7 @@
 //! The program as its users call it.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -348,5 +348,10 @@ fn errors_say_what_where_and_what_to_do() {
     assert!(error.contains("'fc'") && error.contains("7×392"), "{error}");
     let error = w.fails(2, &with(&["classify", "nowhere"]));
     assert!(error.contains("nowhere"), "{error}");
-    assert!(Path::new(env!("CARGO_BIN_EXE_likenet")).exists());
+    let twice = NET.replace("name: \"pool\"", "name: \"conv\"").replace("stride: 4", "stride: 0");
+    fs::write(w.path("twice.prototxt"), twice).expect("prototxt");
+    let error = w.fails(2, &["net", "show", "twice.prototxt"]);
+    assert!(error.contains("twice.prototxt:8") && error.contains("stride"), "{error}");
+    let twice = with(&["features", "photos", "--layer", "fc,fc", "--out", "f.safetensors"]);
+    assert!(w.fails(2, &twice).contains("both be written as fc"));
 }

@@ -43,8 +43,18 @@ fn imports(text: &str) -> Vec<String> {
             if before.is_some_and(|c| c.is_alphanumeric() || c == '_') {
                 continue;
             }
-            let name = code[at + prefix.len()..].chars();
-            rooms.push(name.take_while(|c| c.is_alphanumeric() || *c == '_').collect());
+            let after = &code[at + prefix.len()..];
+            let name = |text: &str| -> String {
+                text.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
+            };
+            match after.strip_prefix('{') {
+                // A group of rooms: what stands first in each of its parts.
+                Some(group) => {
+                    let group = group.split(';').next().unwrap_or(group);
+                    rooms.extend(group.split([',', '{']).map(name).filter(|n| !n.is_empty()));
+                }
+                None => rooms.push(name(after)),
+            }
         }
     }
     rooms
@@ -80,6 +90,7 @@ fn no_import_climbs() {
 #[test]
 fn a_climb_is_seen() {
     assert_eq!(imports("// crate::net\nuse crate::net::Net;\nmycrate::x"), ["net"]);
+    assert_eq!(imports("use crate::{shape::Shape, cli};"), ["shape", "cli"]);
     assert!(floor("net") > floor("shape"));
 }
 

@@ -8,6 +8,7 @@ mod avx512;
 pub mod conv;
 pub mod elementwise;
 pub mod gemm;
+pub mod gemv;
 pub mod loss;
 pub mod lrn;
 pub mod norm;

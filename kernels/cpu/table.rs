@@ -5,6 +5,7 @@
 //! and measured by being listed.
 
 use super::gemm::{MicroKernel, micro};
+use super::gemv::{self, four_rows};
 use std::sync::LazyLock;
 
 /// The kernels of one instruction set.
@@ -12,6 +13,7 @@ use std::sync::LazyLock;
 pub struct Kernels {
     name: &'static str,
     pub(super) gemm: MicroKernel,
+    pub(super) gemv: gemv::Run,
 }
 
 impl Kernels {
@@ -28,7 +30,7 @@ impl Kernels {
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::micro;
+    use super::{four_rows, micro};
     use std::arch::x86_64::{__m256, __m512};
 
     #[target_feature(enable = "avx512f")]
@@ -43,6 +45,18 @@ mod x86 {
         unsafe { micro::<__m512, 14, 2>(k, a, b, c, row) }
     }
 
+    #[target_feature(enable = "avx512f")]
+    pub unsafe fn avx512_gemv(k: usize, rows: *const f32, x: *const f32, y: *mut f32) {
+        // SAFETY: this function is compiled for the set; the pointers are the caller's promise.
+        unsafe { four_rows::<__m512>(k, rows, x, y) }
+    }
+
+    #[target_feature(enable = "avx2,fma")]
+    pub unsafe fn avx2_gemv(k: usize, rows: *const f32, x: *const f32, y: *mut f32) {
+        // SAFETY: this function is compiled for the set; the pointers are the caller's promise.
+        unsafe { four_rows::<__m256>(k, rows, x, y) }
+    }
+
     #[target_feature(enable = "avx2,fma")]
     pub unsafe fn avx2_gemm_6x16(k: usize, a: *const f32, b: *const f32, c: *mut f32, row: usize) {
         // SAFETY: this function is compiled for the set; the pointers are the caller's promise.
@@ -55,6 +69,11 @@ unsafe fn portable_gemm_4x8(k: usize, a: *const f32, b: *const f32, c: *mut f32,
     unsafe { micro::<wide::f32x8, 4, 1>(k, a, b, c, row) }
 }
 
+unsafe fn portable_gemv(k: usize, rows: *const f32, x: *const f32, y: *mut f32) {
+    // SAFETY: the portable lanes run anywhere; the pointers are the caller's promise.
+    unsafe { four_rows::<wide::f32x8>(k, rows, x, y) }
+}
+
 static AVAILABLE: LazyLock<Vec<Kernels>> = LazyLock::new(|| {
     let mut found = Vec::new();
     #[cfg(target_arch = "x86_64")]
@@ -62,16 +81,16 @@ static AVAILABLE: LazyLock<Vec<Kernels>> = LazyLock::new(|| {
         if is_x86_feature_detected!("avx512f") {
             let name = "avx512_gemm_14x32";
             let gemm = MicroKernel { name, mr: 14, nr: 32, run: x86::avx512_gemm_14x32 };
-            found.push(Kernels { name: "avx512", gemm });
+            found.push(Kernels { name: "avx512", gemm, gemv: x86::avx512_gemv });
         }
         if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
             let gemm =
                 MicroKernel { name: "avx2_gemm_6x16", mr: 6, nr: 16, run: x86::avx2_gemm_6x16 };
-            found.push(Kernels { name: "avx2", gemm });
+            found.push(Kernels { name: "avx2", gemm, gemv: x86::avx2_gemv });
         }
     }
     let gemm = MicroKernel { name: "portable_gemm_4x8", mr: 4, nr: 8, run: portable_gemm_4x8 };
-    found.push(Kernels { name: "portable", gemm });
+    found.push(Kernels { name: "portable", gemm, gemv: portable_gemv });
     found
 });
 

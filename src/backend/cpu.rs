@@ -8,7 +8,7 @@ use super::{Backend, InnerDims, Judged, LossRule, Slot, View, Weighted};
 use likenet_kernels::cpu::argmax::{self, TopK};
 use likenet_kernels::cpu::gemm::{self, Left, Matrix, PackedRows, Sizes, Target};
 use likenet_kernels::cpu::table::{self, Kernels};
-use likenet_kernels::cpu::{conv, elementwise, loss, lrn, norm, pool, reduce, softmax};
+use likenet_kernels::cpu::{conv, elementwise, gemv, loss, lrn, norm, pool, reduce, softmax};
 use likenet_kernels::ops::*;
 use rayon::prelude::*;
 use std::collections::HashMap;
@@ -28,9 +28,9 @@ pub struct Cpu {
     packed: HashMap<Slot, Packed>,
 }
 
-/// Packed weights, one matrix for each group, and the version of the slot that they were made from.
+/// Packed weights, one matrix for each group, and what they were made from.
 struct Packed {
-    version: u64,
+    origin: Origin,
     groups: Vec<PackedRows>,
 }
 
@@ -39,6 +39,17 @@ struct Packed {
 struct Scratch {
     panels: gemm::Scratch,
     patches: Vec<f32>,
+}
+
+/// One version of a slot, seen as so many matrices of m×k, stored transposed or not. Layers that share
+/// a parameter may see it differently.
+#[derive(PartialEq, Eq)]
+struct Origin {
+    version: u64,
+    groups: usize,
+    m: usize,
+    k: usize,
+    transposed: bool,
 }
 
 impl Cpu {
@@ -65,7 +76,8 @@ impl Cpu {
     /// Makes sure that `packed` holds the weights of `groups` matrices of m×k.
     fn pack(&mut self, weight: View, groups: usize, [m, k]: [usize; 2], transposed: bool) {
         let version = self.memory.version(weight.slot);
-        if self.packed.get(&weight.slot).is_some_and(|p| p.version == version) {
+        let origin = Origin { version, groups, m, k, transposed };
+        if self.packed.get(&weight.slot).is_some_and(|p| p.origin == origin) {
             return;
         }
         let (kernels, data) = (self.kernels, self.memory.get(weight));
@@ -76,7 +88,7 @@ impl Cpu {
             PackedRows::new(kernels, m, k, matrix)
         };
         let groups = self.pool.install(|| (0..groups).into_par_iter().map(pack).collect());
-        self.packed.insert(weight.slot, Packed { version, groups });
+        self.packed.insert(weight.slot, Packed { origin, groups });
     }
 
     /// Runs `f` on each pair of blocks: `x` cut into `from` elements, `y` into `to`.
@@ -417,7 +429,7 @@ impl InnerIo<'_> {
         match self.weight {
             InnerWeight::Rows(weight) => {
                 let rows = &weight[from * d.inputs..][..width * d.inputs];
-                gemm::rows_times_vector(rows, self.x, &mut out);
+                gemv::fast(self.kernels, rows, self.x, &mut out);
             }
             InnerWeight::Packed(weight) => {
                 // Yᵀ = W·Xᵀ: the large matrix is read once, the small one is packed.

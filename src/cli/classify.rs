@@ -79,6 +79,7 @@ pub fn run(args: &Args) -> Result<Outcome> {
         None => Head::find(&ready.net)?,
     };
     head.softmax &= !args.raw;
+    let truth = truth.map(|t| t.classes(&ready.photos)).transpose()?;
     let bar = progress_bar(ready.photos.len());
     let (mut results, mut tally) = (Vec::with_capacity(ready.photos.len()), Tally::default());
     let (net, paths) = (&mut ready.net, &ready.photos);
@@ -89,7 +90,7 @@ pub fn run(args: &Args) -> Result<Outcome> {
         };
         let mut found: Vec<(usize, Photo)> = Vec::new();
         for (&i, scores) in batch.photos.iter().zip(&scored) {
-            let class = truth.as_ref().map(|t| t.class(&paths[i])).transpose()?;
+            let class = truth.as_ref().map(|classes| classes[i]);
             class.iter().for_each(|&c| tally.add(scores, c));
             let predictions = best(scores, args.top, labels.as_deref());
             let file = paths[i].display().to_string();

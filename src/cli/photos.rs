@@ -56,7 +56,7 @@ pub struct NetArgs {
     /// Threads; 0 means one for each core
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub threads: usize,
-    /// Photos in a batch
+    /// Crops in a batch; a photo has one, two with --flip, ten with --oversample
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=4096))]
     pub batch: u16,
     /// Shape of an input that the description leaves open, as in data=1,3,227,227
@@ -125,7 +125,7 @@ impl NetArgs {
             let names: Vec<String> = paths.iter().map(|p| p.display().to_string()).collect();
             return Err(Error::Invalid(format!("no pictures in {}", names.join(", "))));
         }
-        let batch = (self.batch as usize).min(photos.len());
+        let batch = (self.batch as usize / views.count()).clamp(1, photos.len());
         let options = Options {
             backend: self.backend.clone(),
             threads: self.threads,
@@ -211,6 +211,10 @@ impl NetArgs {
                 format!("an image with channel means {:?}", image.channel_means())
             }
             mean => format!("{mean:?}"),
+        };
+        let mean = match self.mean.as_deref().map(Path::new).filter(|p| p.is_file()) {
+            Some(file) => format!("{mean} from {}", stamp(file)?),
+            None => mean,
         };
         Ok(format!(
             "net {}; weights {}; backend {}; {views:?}; resize {:?} to {:?}, crop {:?}, {:?}, scales \

@@ -7,7 +7,7 @@
 
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -72,9 +72,14 @@ impl Journal {
         fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
         let path = folder.join("journal.jsonl");
         let lines = open(&path)?;
-        lines.try_lock().map_err(|_| {
-            Error::Invalid(format!("{}: another run is writing it", folder.display()))
-        })?;
+        match lines.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let folder = folder.display();
+                return Err(Error::Invalid(format!("{folder}: another run is writing it")));
+            }
+            Err(TryLockError::Error(e)) => return Err(Error::io(&path)(e)),
+        }
         let header = Header {
             version: VERSION,
             settings: settings.to_string(),

@@ -64,6 +64,7 @@ pub fn extract(
     mut progress: impl FnMut(usize, Option<&Skipped>),
 ) -> Result<Report> {
     let format = Format::of(job.out)?;
+    output::check_names(format, job)?;
     let widths = widths(net, job)?;
     let mut journal = Journal::open(job.out, &job.settings, job.layers, &widths)?;
     let resumed = journal.run().done;

@@ -35,6 +35,30 @@ impl Format {
     }
 }
 
+/// Fails when two blobs would get one name in the file, or one file.
+pub(super) fn check_names(format: Format, job: &Job) -> Result<()> {
+    let name = |layer: &String| match format {
+        Format::Npy => npy_path(job, layer).display().to_string(),
+        _ => layer.clone(),
+    };
+    for (i, layer) in job.layers.iter().enumerate() {
+        if job.layers[..i].iter().any(|other| name(other) == name(layer)) {
+            return Err(Error::Invalid(format!(
+                "two blobs would both be written as {}",
+                name(layer)
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn npy_path(job: &Job, layer: &str) -> PathBuf {
+    match job.layers.len() {
+        1 => job.out.to_path_buf(),
+        _ => job.out.with_extension(format!("{}.npy", layer.replace(['/', '\\'], "_"))),
+    }
+}
+
 /// Writes everything from the journal's rows, each file atomically; gives the files' paths.
 pub(super) fn write(
     format: Format,
@@ -99,13 +123,9 @@ fn safetensors(job: &Job, journal: &Journal, widths: &[usize], rows: usize) -> R
 }
 
 fn npy(job: &Job, journal: &Journal, widths: &[usize], rows: usize) -> Result<Vec<PathBuf>> {
-    let path = |layer: &str| match job.layers.len() {
-        1 => job.out.to_path_buf(),
-        _ => job.out.with_extension(format!("{}.npy", layer.replace(['/', '\\'], "_"))),
-    };
     let mut files = Vec::new();
     for (i, layer) in job.layers.iter().enumerate() {
-        let path = path(layer);
+        let path = npy_path(job, layer);
         let dict = format!(
             "{{'descr': '<f4', 'fortran_order': False, 'shape': ({rows}, {}), }}",
             widths[i]

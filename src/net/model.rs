@@ -197,8 +197,19 @@ impl Net {
         if self.options.batch == Some(batch) {
             return Ok(());
         }
+        let graph = Graph::new(&self.description, &self.options.inputs, Some(batch))?;
+        let shapes = |g: &Graph| g.params.iter().map(|p| p.spec.shape.clone()).collect::<Vec<_>>();
+        if shapes(&graph) != shapes(&self.graph) {
+            return Err(Error::Net {
+                place: Place { file: self.graph.file.clone(), line: None },
+                reason: format!(
+                    "a batch of {batch} would change the shape of its parameters: load it anew with \
+                     that batch"
+                ),
+            });
+        }
         self.options.batch = Some(batch);
-        self.graph = Graph::new(&self.description, &self.options.inputs, self.options.batch)?;
+        self.graph = graph;
         self.plan = Plan::new(&self.graph, &self.options.keep);
         self.alloc_slots();
         Ok(())

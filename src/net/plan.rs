@@ -212,7 +212,9 @@ impl Storage {
             let share = match (memory(layer), first) {
                 (Memory::Alias, Some(stretch)) => Some(stretch),
                 (Memory::InPlace, Some(stretch)) if t == 0 => {
-                    let free = self.stretches[stretch].last <= i;
+                    let others = self.steps[i].bottoms[1..].iter();
+                    let free = self.stretches[stretch].last <= i
+                        && others.clone().all(|&b| self.of[b] != Some(stretch));
                     self.steps[i].copy = !free;
                     free.then_some(stretch)
                 }
@@ -221,7 +223,9 @@ impl Storage {
             let stretch = share.unwrap_or(self.stretches.len());
             if share.is_none() {
                 let len = graph.blobs[top].shape.count();
-                self.stretches.push(Stretch { len, first: i, last });
+                // What comes from outside is there before the first step.
+                let first = if matches!(layer, Layer::Source(_)) { 0 } else { i };
+                self.stretches.push(Stretch { len, first, last });
             }
             let life = &mut self.stretches[stretch].last;
             *life = (*life).max(last);

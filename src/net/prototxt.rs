@@ -8,8 +8,9 @@ use crate::error::{Error, Place, Result};
 use crate::layer::*;
 use crate::shape::Shape;
 use likenet_kernels::ops::{HingeNorm, LrnParams, Normalization, Reduction, Window};
+use std::collections::{HashMap, VecDeque};
 use std::path::Path;
-use weights_tools::{TextIndex, proto};
+use weights_tools::{Block, TextIndex, proto};
 
 /// A network as its file describes it: layers, not yet connected.
 #[derive(Clone, Debug)]
@@ -71,12 +72,16 @@ impl Description {
     pub fn parse(file: &str, text: &str, state: &NetState) -> Result<Self> {
         let net = weights_tools::upgrade(weights_tools::parse_net_text(file, text)?)?;
         let index = TextIndex::new(text);
+        // Layers keep their names and their order when they are upgraded, and names may repeat: the
+        // k-th layer of a name is the k-th block of that name.
+        let mut blocks: HashMap<&str, VecDeque<&Block>> = HashMap::new();
+        for block in index.blocks() {
+            blocks.entry(&block.name).or_default().push_back(block);
+        }
         let mut layers = Vec::new();
-        for (i, layer) in net.layer.iter().enumerate() {
-            let line = match index.by_name(layer.name()) {
-                Some(block) => Some(block.line),
-                None => index.layer_line(i),
-            };
+        for layer in &net.layer {
+            let block = blocks.get_mut(layer.name()).and_then(VecDeque::pop_front);
+            let line = block.map(|b| b.line);
             let place = Place { file: file.to_string(), line };
             let fail = |reason: String| Error::Layer {
                 place: place.clone(),
@@ -88,7 +93,6 @@ impl Description {
                 continue;
             }
             let described = describe(layer, state.phase).map_err(|wrong| {
-                let block = index.by_name(layer.name());
                 let line = block.and_then(|b| b.line_of(wrong.field)).or(line);
                 let mut error = fail(wrong.reason);
                 if let Error::Layer { place, .. } = &mut error {
