@@ -2,7 +2,7 @@
 //!
 //! Flows in: two matrices. Flows out: C. [`plain`] is the definition, with its sums in `f64`.
 //! [`fast`] is the same in the five loops of BLIS (Van Zee and van de Geijn, 2015): blocks of A and B
-//! are packed into panels that fit the caches, and [`micro`] multiplies one panel of A with one of B
+//! are packed into panels that fit the caches, and `micro` multiplies one panel of A with one of B
 //! into a tile of C that stays in registers.
 //!
 //! ```text
