@@ -134,6 +134,10 @@ fn a_broken_photo_is_reported_and_the_others_are_done() {
     assert!(String::from_utf8_lossy(&out.stderr).contains("skipped photos/p0000b.jpg"));
     let rows = fs::read_to_string(w.path("f.rows.csv")).expect("rows");
     assert_eq!(rows.lines().count(), 3);
+    let broken = "photos/p0000b.jpg";
+    let error = w.fails(2, &with(&["features", broken, "--layer", "fc", "--out", "g.npy"]));
+    assert!(error.contains("none of 1 photos could be read"), "{error}");
+    assert!(!w.path("g.npy").exists() && !w.path("g.npy.part").exists());
 }
 
 #[test]
@@ -322,6 +326,8 @@ fn a_known_network_is_fetched_resumed_and_used() {
     let error = w.fails(2, &[&fetch[..], &[&url]].concat());
     assert!(error.contains(sum), "{error}");
     assert!(!w.path("new/squeezenet1.0.caffemodel").exists());
+    let nowhere = ["classify", "photos", "--model", "caffenet", "--base-url", "http://127.0.0.1:9"];
+    assert!(w.fails(2, &nowhere).contains("--weights net.caffemodel"));
     let error = w.fails(2, &["weights", "fetch", "squeezenet9"]);
     assert!(error.contains("squeezenet1.1"), "{error}");
 }
@@ -343,6 +349,8 @@ fn errors_say_what_where_and_what_to_do() {
     let error = w.fails(2, &with(&["features", "photos", "--layer", "fc9", "--out", "f.npy"]));
     assert!(error.contains("'fc9'") && error.contains("conv, pool, fc, prob"), "{error}");
     fs::write(w.path("wide.prototxt"), NET.replace("num_output: 6", "num_output: 7")).unwrap();
+    let error = w.fails(2, &["net", "show", "photos/p0000.png"]);
+    assert!(error.contains("p0000.png:1") && error.contains("not UTF-8 text"), "{error}");
     let args = ["classify", "photos", "--net", "wide.prototxt", "--weights", "net.caffemodel"];
     let error = w.fails(2, &args);
     assert!(error.contains("'fc'") && error.contains("7×392"), "{error}");

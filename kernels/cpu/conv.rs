@@ -5,8 +5,7 @@
 //! each group into one matrix product with the matrix of all patches (Chellapilla, Puri and Simard,
 //! 2006), which exists only panel by panel ([`Patches`]).
 
-use super::gemm::{self, Columns, Left, Matrix, Scratch, Sizes, Target};
-use super::table::Kernels;
+use super::gemm::{self, Columns, Left, Matrix, Sizes, Target, Workspace};
 use crate::ops::ConvDims;
 use std::ops::Range;
 
@@ -138,13 +137,12 @@ fn inside(d: &ConvDims, axis: usize, tap: usize) -> Range<usize> {
 /// `planes` are the group's; `weights` (patch_len values a filter), `bias` and `y` begin at the first
 /// wanted filter; as many filters are computed as `y` has planes.
 pub fn by_gemm(
-    kernels: &Kernels,
+    work: &mut Workspace,
     d: &ConvDims,
     planes: &[f32],
     weights: Left,
     bias: Option<&[f32]>,
     y: &mut [f32],
-    scratch: &mut Scratch,
 ) {
     let n = d.positions();
     for (f, plane) in y.chunks_exact_mut(n).enumerate() {
@@ -153,9 +151,9 @@ pub fn by_gemm(
     let s = Sizes { m: y.len() / n, n, k: d.patch_len() };
     let c = Target { data: y, row: n, col: 1 };
     if d.is_pointwise() {
-        gemm::fast(kernels, s, weights, &Matrix::rows(planes, n), c, scratch);
+        gemm::fast(work, s, weights, &Matrix::rows(planes, n), c);
     } else {
-        gemm::fast(kernels, s, weights, &Patches { dims: d, planes }, c, scratch);
+        gemm::fast(work, s, weights, &Patches { dims: d, planes }, c);
     }
 }
 
@@ -209,14 +207,13 @@ pub fn transposed_plain(
 
 /// Transposed convolution of one picture by a matrix product into `patches`, then [`col2im`].
 ///
-/// Arguments as in [`transposed_plain`]; `patches` is scratch of `patch_len · positions` elements.
+/// Arguments as in [`transposed_plain`].
 pub fn transposed_by_gemm(
-    kernels: &Kernels,
+    work: &mut Workspace,
     d: &ConvDims,
     x: &[f32],
     weights: &[f32],
     bias: Option<&[f32]>,
-    patches: &mut [f32],
     y: &mut [f32],
 ) {
     let plane = d.input[0] * d.input[1];
@@ -224,16 +221,16 @@ pub fn transposed_by_gemm(
         out.fill(bias.map_or(0.0, |b| b[c]));
     }
     let (k, n) = (d.filters / d.group, d.positions());
-    let mut scratch = Scratch::default();
+    let mut patches = vec![0.0; d.patch_len() * n];
     let groups = y.chunks_exact_mut(d.channels / d.group * plane);
     for (g, out) in groups.enumerate() {
         patches.fill(0.0);
         let m = d.patch_len();
         let weights = Left::Matrix(Matrix::transposed(&weights[g * k * m..][..k * m], m));
         let x = Matrix::rows(&x[g * k * n..][..k * n], n);
-        let target = Target { data: patches, row: n, col: 1 };
-        gemm::fast(kernels, Sizes { m, n, k }, weights, &x, target, &mut scratch);
-        col2im(d, patches, out);
+        let target = Target { data: &mut patches, row: n, col: 1 };
+        gemm::fast(work, Sizes { m, n, k }, weights, &x, target);
+        col2im(d, &patches, out);
     }
 }
 
@@ -311,17 +308,16 @@ mod tests {
             let (mut want, mut got) = (vec![0.0; d.output_len()], vec![9.0; d.output_len()]);
             plain(d, &x, &weights, Some(&bias), &mut want);
             let planes = in_group * d.input[0] * d.input[1];
-            let mut scratch = Scratch::default();
+            let work = &mut Workspace::new(kernels);
             for g in 0..d.group {
                 let out = g * out_group;
                 by_gemm(
-                    kernels,
+                    work,
                     d,
                     &x[g * planes..][..planes],
                     Left::Matrix(Matrix::rows(&weights[out * d.patch_len()..], d.patch_len())),
                     Some(&bias[out..]),
                     &mut got[out * d.positions()..][..out_group * d.positions()],
-                    &mut scratch,
                 );
             }
             assert_close(&want, &got);
@@ -329,8 +325,7 @@ mod tests {
             let (mut want, mut got) = (vec![0.0; d.input_len()], vec![9.0; d.input_len()]);
             let (x, bias) = (numbers(d.output_len()), numbers(d.channels));
             transposed_plain(d, &x, &weights, Some(&bias), &mut want);
-            let mut patches = vec![9.0; d.patch_len() * d.positions()];
-            transposed_by_gemm(kernels, d, &x, &weights, Some(&bias), &mut patches, &mut got);
+            transposed_by_gemm(work, d, &x, &weights, Some(&bias), &mut got);
             assert_close(&want, &got);
         }
     }

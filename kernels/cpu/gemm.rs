@@ -269,25 +269,28 @@ const KC: usize = 256;
 const MC: usize = 252;
 const NC: usize = 4096;
 
-/// Memory for packed panels, kept between products.
-#[derive(Default)]
-pub struct Scratch {
+/// What a thread multiplies with: the kernels, and memory for packed panels that is kept between
+/// products.
+pub struct Workspace {
+    /// The instruction set.
+    pub kernels: &'static Kernels,
     rows: Vec<f32>,
     columns: Vec<f32>,
+}
+
+impl Workspace {
+    /// A workspace without memory yet.
+    pub fn new(kernels: &'static Kernels) -> Self {
+        Self { kernels, rows: vec![], columns: vec![] }
+    }
 }
 
 /// The same as [`plain`] by packed panels and SIMD registers, sums in `f32`, one thread.
 ///
 /// # Panics
 /// When a slice is too short for its sizes.
-pub fn fast(
-    kernels: &Kernels,
-    s: Sizes,
-    a: Left,
-    b: &impl Columns,
-    c: Target,
-    scratch: &mut Scratch,
-) {
+pub fn fast(work: &mut Workspace, s: Sizes, a: Left, b: &impl Columns, c: Target) {
+    let kernels = work.kernels;
     if s.m == 0 || s.n == 0 {
         return;
     }
@@ -297,7 +300,7 @@ pub fn fast(
     let mut c = c;
     for j in blocks(s.n, NC) {
         for p in blocks(s.k, KC) {
-            let columns = prepare(&mut scratch.columns, j.len().next_multiple_of(nr) * p.len());
+            let columns = prepare(&mut work.columns, j.len().next_multiple_of(nr) * p.len());
             if j.len() % nr != 0 {
                 let last = columns.len() - nr * p.len();
                 columns[last..].fill(0.0);
@@ -312,7 +315,7 @@ pub fn fast(
                         Panels { data: &a.panels, stride, offset, len }
                     }
                     Left::Matrix(a) => {
-                        let data = prepare(&mut scratch.rows, i.len().div_ceil(mr) * len);
+                        let data = prepare(&mut work.rows, i.len().div_ceil(mr) * len);
                         pack_rows(&a, i.clone(), p.clone(), mr, data);
                         Panels { data, stride: len, offset: 0, len }
                     }
@@ -400,7 +403,7 @@ mod tests {
     }
 
     /// Both sides of the product, plain and transposed, C row-major and column-major.
-    fn compare(kernels: &Kernels, s: Sizes) {
+    fn compare(kernels: &'static Kernels, s: Sizes) {
         let Sizes { m, n, k } = s;
         let (a, b) = (numbers(m * k, 1), numbers(k * n, 2));
         for (left, right) in [
@@ -414,7 +417,7 @@ mod tests {
                 for left in [Left::Matrix(left), Left::Packed(&packed, 0)] {
                     let mut got = vec![0.5; m * n];
                     let target = Target { data: &mut got, row, col };
-                    fast(kernels, s, left, &right, target, &mut Scratch::default());
+                    fast(&mut Workspace::new(kernels), s, left, &right, target);
                     for (x, w) in want.iter().enumerate() {
                         let g = got[x / n * row + x % n * col];
                         let bound = 2e-7 * (k as f32 + 1.0);
@@ -453,7 +456,7 @@ mod tests {
             let b = Matrix::rows(&b, s.n);
             plain(s, Matrix::rows(&a[mr * s.k..], s.k), b, &mut want);
             let target = Target { data: &mut got, row: s.n, col: 1 };
-            fast(kernels, s, Left::Packed(&packed, mr), &b, target, &mut Scratch::default());
+            fast(&mut Workspace::new(kernels), s, Left::Packed(&packed, mr), &b, target);
             assert!(want.iter().zip(&got).all(|(w, g)| (w - g).abs() < 1e-5));
         }
     }
@@ -469,7 +472,7 @@ mod tests {
                 let s = Sizes { m: n, n, k: n };
                 let target = Target { data: &mut c, row: n, col: 1 };
                 let (left, right) = (Matrix::rows(left, n), Matrix::rows(right, n));
-                fast(kernels, s, Left::Matrix(left), &right, target, &mut Scratch::default());
+                fast(&mut Workspace::new(kernels), s, Left::Matrix(left), &right, target);
                 assert_eq!(c, a);
             }
         }

@@ -41,3 +41,48 @@ pub unsafe trait Simd: Copy {
     /// As for the trait.
     unsafe fn add(self, other: Self) -> Self;
 }
+
+/// Implements [`Simd`] for an instruction set whose intrinsics have one signature each.
+#[cfg(target_arch = "x86_64")]
+macro_rules! stamp_simd {
+    ($vector:ident of $lanes:literal lanes:
+     splat $splat:ident, load $load:ident, store $store:ident, mul_add $mul_add:ident, add $add:ident) => {
+        // SAFETY: the trait's callers promise the instruction set, and the pointers.
+        unsafe impl $crate::cpu::simd::Simd for $vector {
+            const LANES: usize = $lanes;
+
+            #[inline(always)]
+            unsafe fn splat(value: f32) -> Self {
+                // SAFETY: the caller promises the instruction set.
+                unsafe { $splat(value) }
+            }
+
+            #[inline(always)]
+            unsafe fn load(from: *const f32) -> Self {
+                // SAFETY: the caller promises the instruction set and `LANES` readable values.
+                unsafe { $load(from) }
+            }
+
+            #[inline(always)]
+            unsafe fn store(self, to: *mut f32) {
+                // SAFETY: the caller promises the instruction set and `LANES` writable values.
+                unsafe { $store(to, self) }
+            }
+
+            #[inline(always)]
+            unsafe fn mul_add(self, factor: Self, sum: Self) -> Self {
+                // SAFETY: the caller promises the instruction set.
+                unsafe { $mul_add(self, factor, sum) }
+            }
+
+            #[inline(always)]
+            unsafe fn add(self, other: Self) -> Self {
+                // SAFETY: the caller promises the instruction set.
+                unsafe { $add(self, other) }
+            }
+        }
+    };
+}
+
+#[cfg(target_arch = "x86_64")]
+pub(super) use stamp_simd;

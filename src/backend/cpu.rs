@@ -6,15 +6,15 @@
 use super::memory::Memory;
 use super::{Backend, InnerDims, Judged, LossRule, Slot, View, Weighted};
 use likenet_kernels::cpu::argmax::{self, TopK};
-use likenet_kernels::cpu::gemm::{self, Left, Matrix, PackedRows, Sizes, Target};
+use likenet_kernels::cpu::gemm::{self, Left, Matrix, PackedRows, Sizes, Target, Workspace};
 use likenet_kernels::cpu::table::{self, Kernels};
-use likenet_kernels::cpu::{conv, elementwise, gemv, loss, lrn, norm, pool, reduce, softmax};
+use likenet_kernels::cpu::{conv, elementwise, gemv, lrn, norm, pool, reduce, softmax};
 use likenet_kernels::ops::*;
 use rayon::prelude::*;
 use std::collections::HashMap;
 use std::sync::Mutex;
 
-/// Elements that a thread takes at a time in element-by-element work: 64 KiB, half of L2's share.
+/// Elements that a thread takes at a time in element-by-element work: 64 KiB stay in L2.
 const CHUNK: usize = 1 << 14;
 
 /// Fast kernels in the host's memory, on a pool of threads of its own.
@@ -23,7 +23,7 @@ pub struct Cpu {
     kernels: &'static Kernels,
     pool: rayon::ThreadPool,
     /// One for each thread.
-    scratch: Vec<Mutex<Scratch>>,
+    work: Vec<Mutex<Workspace>>,
     /// Weights by slot, packed when they were first used since they changed.
     packed: HashMap<Slot, Packed>,
 }
@@ -32,13 +32,6 @@ pub struct Cpu {
 struct Packed {
     origin: Origin,
     groups: Vec<PackedRows>,
-}
-
-/// Memory that a thread keeps between operations.
-#[derive(Default)]
-struct Scratch {
-    panels: gemm::Scratch,
-    patches: Vec<f32>,
 }
 
 /// One version of a slot, seen as so many matrices of m×k, stored transposed or not. Layers that share
@@ -63,11 +56,12 @@ impl Cpu {
             .thread_name(|i| format!("likenet-{i}"))
             .build()
             .map_err(|e| format!("cannot start {threads} threads: {e}"))?;
-        let scratch = (0..pool.current_num_threads()).map(|_| Mutex::default());
+        let kernels = table::best()?;
+        let work = (0..pool.current_num_threads()).map(|_| Mutex::new(Workspace::new(kernels)));
         Ok(Self {
             memory: Memory::default(),
-            kernels: table::best()?,
-            scratch: scratch.collect(),
+            kernels,
+            work: work.collect(),
             packed: HashMap::new(),
             pool,
         })
@@ -121,10 +115,10 @@ impl Cpu {
     }
 }
 
-/// The calling thread's scratch.
-fn with_scratch<R>(scratch: &[Mutex<Scratch>], f: impl FnOnce(&mut Scratch) -> R) -> R {
-    let own = &scratch[rayon::current_thread_index().unwrap_or(0)];
-    // A poisoned lock means that another layer panicked; its scratch holds nothing of value.
+/// The calling thread's workspace.
+fn with_own<R>(work: &[Mutex<Workspace>], f: impl FnOnce(&mut Workspace) -> R) -> R {
+    let own = &work[rayon::current_thread_index().unwrap_or(0)];
+    // A poisoned lock means that another layer panicked; its panels hold nothing of value.
     f(&mut own.lock().unwrap_or_else(|e| e.into_inner()))
 }
 
@@ -140,18 +134,17 @@ struct ConvIo<'a> {
 
 impl ConvIo<'_> {
     /// Filters `from..` of group `i` (counted over all pictures), as many as `y` has planes.
-    fn filters(&self, i: usize, from: usize, y: &mut [f32], scratch: &mut Scratch) {
+    fn filters(&self, i: usize, from: usize, y: &mut [f32], work: &mut Workspace) {
         let d = self.d;
         let planes = d.input_len() / d.group;
         let first = i % d.group * (d.filters / d.group) + from;
         conv::by_gemm(
-            self.kernels,
+            work,
             d,
             &self.x[i * planes..][..planes],
             Left::Packed(&self.weight[i % d.group], from),
             self.bias.map(|b| &b[first..]),
             y,
-            &mut scratch.panels,
         );
         if let Some(slope) = self.relu {
             elementwise::unary(&Unary::Relu { slope }, y);
@@ -159,18 +152,18 @@ impl ConvIo<'_> {
     }
 
     /// One thread for each group of each picture.
-    fn by_picture(&self, scratch: &[Mutex<Scratch>], y: &mut [f32]) {
+    fn by_picture(&self, work: &[Mutex<Workspace>], y: &mut [f32]) {
         let tasks = y.par_chunks_exact_mut(self.d.output_len() / self.d.group).enumerate();
-        tasks.for_each(|(i, y)| with_scratch(scratch, |own| self.filters(i, 0, y, own)));
+        tasks.for_each(|(i, y)| with_own(work, |own| self.filters(i, 0, y, own)));
     }
 
     /// All threads on each group of each picture: for batches smaller than the machine.
-    fn by_filter(&self, scratch: &[Mutex<Scratch>], threads: usize, y: &mut [f32]) {
+    fn by_filter(&self, work: &[Mutex<Workspace>], threads: usize, y: &mut [f32]) {
         let share = gemm::share(self.kernels, self.d.filters / self.d.group, threads);
         for (i, y) in y.chunks_exact_mut(self.d.output_len() / self.d.group).enumerate() {
             let parts = y.par_chunks_mut(share * self.d.positions()).enumerate();
             parts.for_each(|(t, y)| {
-                with_scratch(scratch, |own| self.filters(i, t * share, y, own));
+                with_own(work, |own| self.filters(i, t * share, y, own));
             });
         }
     }
@@ -204,23 +197,20 @@ impl Backend for Cpu {
     }
 
     fn copy_blocks(&mut self, c: &BlockCopy, x: View, y: View) {
-        self.memory.write_with(y, |m, y| elementwise::copy_blocks(c, m.get(x), y));
+        self.memory.copy_blocks(c, x, y);
     }
 
     fn axpby(&mut self, a: f32, x: View, b: f32, y: View) {
-        self.memory.write_with(y, |m, y| elementwise::axpby(a, m.get(x), b, y));
+        self.memory.axpby(a, x, b, y);
     }
 
     fn divide(&mut self, x: View, divisor: View, y: View) {
-        self.memory.write_with(y, |m, y| {
-            let d = m.get(divisor)[0];
-            elementwise::axpby(if d == 0.0 { 0.0 } else { 1.0 / d }, m.get(x), 0.0, y);
-        });
+        self.memory.divide(x, divisor, y);
     }
 
     fn conv(&mut self, d: &ConvDims, io: Weighted, relu: Option<f32>) {
         self.pack(io.weight, d.group, [d.filters / d.group, d.patch_len()], false);
-        let Self { memory, kernels, pool, scratch, packed } = self;
+        let Self { memory, kernels, pool, work, packed } = self;
         let threads = pool.current_num_threads();
         let batch = io.x.len / d.input_len();
         memory.write_with(io.y, |m, y| {
@@ -234,27 +224,23 @@ impl Backend for Cpu {
             };
             pool.install(|| {
                 if batch * d.group >= threads {
-                    task.by_picture(scratch, y);
+                    task.by_picture(work, y);
                 } else {
-                    task.by_filter(scratch, threads, y);
+                    task.by_filter(work, threads, y);
                 }
             });
         });
     }
 
     fn deconv(&mut self, d: &ConvDims, io: Weighted) {
-        let Self { memory, kernels, pool, scratch, .. } = self;
+        let Self { memory, pool, work, .. } = self;
         memory.write_with(io.y, |m, y| {
             let (weight, bias) = (m.get(io.weight), io.bias.map(|b| m.get(b)));
             let pictures = m.get(io.x).par_chunks_exact(d.output_len());
             let tasks = pictures.zip(y.par_chunks_exact_mut(d.input_len()));
             pool.install(|| {
                 tasks.for_each(|(x, y)| {
-                    with_scratch(scratch, |own| {
-                        own.patches.resize(d.patch_len() * d.positions(), 0.0);
-                        let patches = &mut own.patches;
-                        conv::transposed_by_gemm(kernels, d, x, weight, bias, patches, y);
-                    });
+                    with_own(work, |own| conv::transposed_by_gemm(own, d, x, weight, bias, y));
                 });
             });
         });
@@ -265,7 +251,7 @@ impl Backend for Cpu {
         if !vector {
             self.pack(io.weight, 1, [d.outputs, d.inputs], d.transpose);
         }
-        let Self { memory, kernels, pool, scratch, packed } = self;
+        let Self { memory, kernels, pool, work, packed } = self;
         let share = gemm::share(kernels, d.outputs, pool.current_num_threads());
         let parts: Vec<usize> = (0..d.outputs).step_by(share).collect();
         memory.write_with(io.y, |m, y| {
@@ -278,9 +264,7 @@ impl Backend for Cpu {
             let task = InnerIo { kernels, d, x, weight, bias };
             let columns: Vec<Vec<f32>> = pool.install(|| {
                 let tasks = parts.par_iter();
-                tasks
-                    .map(|&from| with_scratch(scratch, |own| task.columns(from, share, own)))
-                    .collect()
+                tasks.map(|&from| with_own(work, |own| task.columns(from, share, own))).collect()
             });
             for (from, part) in parts.iter().zip(&columns) {
                 for (j, column) in part.chunks_exact(d.rows).enumerate() {
@@ -345,10 +329,7 @@ impl Backend for Cpu {
     }
 
     fn moments(&mut self, v: AxisView, x: View, mean: View, variance: View) {
-        self.memory.write_with(mean, |m, mean| norm::mean(v, m.get(x), mean));
-        self.memory.write_with(variance, |m, variance| {
-            norm::variance(v, m.get(x), m.get(mean), variance);
-        });
+        self.memory.moments(v, x, mean, variance);
     }
 
     fn standardise(&mut self, v: AxisView, [mean, variance]: [View; 2], eps: f32, y: View) {
@@ -383,16 +364,11 @@ impl Backend for Cpu {
     }
 
     fn hinge(&mut self, norm: HingeNorm, classes: usize, x: View, labels: View, y: View) {
-        self.memory.write_with(y, |m, y| {
-            let rows = (x.len / classes) as f64;
-            y[0] = (loss::hinge(norm, classes, m.get(x), m.get(labels)) / rows) as f32;
-        });
+        self.memory.hinge(norm, classes, x, labels, y);
     }
 
     fn squared_distance(&mut self, divisor: f32, a: View, b: View, y: View) {
-        self.memory.write_with(y, |m, y| {
-            y[0] = (loss::squared_distance(m.get(a), m.get(b)) / divisor as f64) as f32;
-        });
+        self.memory.squared_distance(divisor, a, b, y);
     }
 
     fn accuracy(&mut self, v: AxisView, top: usize, ignore: Option<i32>, io: Judged) {
@@ -418,7 +394,7 @@ struct InnerIo<'a> {
 
 impl InnerIo<'_> {
     /// Outputs `from..from + share` for all rows: `(share, rows)`.
-    fn columns(&self, from: usize, share: usize, scratch: &mut Scratch) -> Vec<f32> {
+    fn columns(&self, from: usize, share: usize, work: &mut Workspace) -> Vec<f32> {
         let d = self.d;
         let width = share.min(d.outputs - from);
         let mut out = vec![0.0; d.rows * width];
@@ -436,7 +412,7 @@ impl InnerIo<'_> {
                 let sizes = Sizes { m: width, n: d.rows, k: d.inputs };
                 let (left, x) = (Left::Packed(weight, from), Matrix::transposed(self.x, d.inputs));
                 let target = Target { data: &mut out, row: d.rows, col: 1 };
-                gemm::fast(self.kernels, sizes, left, &x, target, &mut scratch.panels);
+                gemm::fast(work, sizes, left, &x, target);
             }
         }
         out

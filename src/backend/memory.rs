@@ -1,9 +1,7 @@
 //! The slots of a backend that computes in the host's memory.
 
-use super::{Judged, LossRule, Slot, View};
+use super::{Slot, View};
 use crate::tensor::Buffer;
-use likenet_kernels::cpu::loss;
-use likenet_kernels::ops::AxisView;
 
 /// Buffers by slot.
 #[derive(Default)]
@@ -62,40 +60,5 @@ impl Memory {
         let mut buffer = std::mem::take(&mut self.buffers[y.slot.0]);
         f(self, &mut buffer[..y.len]);
         self.buffers[y.slot.0] = buffer;
-    }
-
-    pub fn cross_entropy(
-        &mut self,
-        v: AxisView,
-        rule: &LossRule,
-        prob: View,
-        labels: View,
-        y: View,
-    ) {
-        self.write_with(y, |m, y| {
-            let (sum, counted) = loss::cross_entropy(v, m.get(prob), m.get(labels), rule.ignore);
-            let predictions = v.outer * v.inner;
-            y[0] = (sum / loss::normalizer(rule.normalization, rule.batch, predictions, counted))
-                as f32;
-        });
-    }
-
-    pub fn sigmoid_cross_entropy(&mut self, rule: &LossRule, x: View, targets: View, y: View) {
-        self.write_with(y, |m, y| {
-            let (sum, counted) = loss::sigmoid_cross_entropy(m.get(x), m.get(targets), rule.ignore);
-            y[0] = (sum / loss::normalizer(rule.normalization, rule.batch, x.len, counted)) as f32;
-        });
-    }
-
-    pub fn accuracy(&mut self, v: AxisView, top: usize, ignore: Option<i32>, io: Judged) {
-        let mut share = 0.0;
-        let mut judge = |m: &Self, per_class: Option<&mut [f32]>| {
-            share = loss::accuracy(v, top, ignore, m.get(io.x), m.get(io.labels), per_class);
-        };
-        match io.per_class {
-            Some(out) => self.write_with(out, |m, out| judge(m, Some(out))),
-            None => judge(self, None),
-        }
-        self.write_with(io.y, |_, y| y[0] = share);
     }
 }

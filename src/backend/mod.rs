@@ -8,6 +8,7 @@
 mod cpu;
 mod memory;
 mod reference;
+mod small;
 
 pub use cpu::Cpu;
 pub use reference::Reference;

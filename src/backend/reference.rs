@@ -6,7 +6,7 @@ use super::memory::Memory;
 use super::{Backend, InnerDims, Judged, LossRule, Slot, View, Weighted};
 use likenet_kernels::cpu::argmax::{self, TopK};
 use likenet_kernels::cpu::gemm::{self, Matrix, Sizes};
-use likenet_kernels::cpu::{conv, elementwise, loss, lrn, norm, pool, reduce, softmax};
+use likenet_kernels::cpu::{conv, elementwise, lrn, norm, pool, reduce, softmax};
 use likenet_kernels::ops::*;
 
 /// Plain loops in the host's memory.
@@ -54,18 +54,15 @@ impl Backend for Reference {
     }
 
     fn copy_blocks(&mut self, c: &BlockCopy, x: View, y: View) {
-        self.memory.write_with(y, |m, y| elementwise::copy_blocks(c, m.get(x), y));
+        self.memory.copy_blocks(c, x, y);
     }
 
     fn axpby(&mut self, a: f32, x: View, b: f32, y: View) {
-        self.memory.write_with(y, |m, y| elementwise::axpby(a, m.get(x), b, y));
+        self.memory.axpby(a, x, b, y);
     }
 
     fn divide(&mut self, x: View, divisor: View, y: View) {
-        self.memory.write_with(y, |m, y| {
-            let d = m.get(divisor)[0];
-            elementwise::axpby(if d == 0.0 { 0.0 } else { 1.0 / d }, m.get(x), 0.0, y);
-        });
+        self.memory.divide(x, divisor, y);
     }
 
     fn conv(&mut self, d: &ConvDims, io: Weighted, relu: Option<f32>) {
@@ -158,12 +155,7 @@ impl Backend for Reference {
     }
 
     fn moments(&mut self, v: AxisView, x: View, mean: View, variance: View) {
-        self.memory.write_with(mean, |m, mean| {
-            norm::mean(v, m.get(x), mean);
-        });
-        self.memory.write_with(variance, |m, variance| {
-            norm::variance(v, m.get(x), m.get(mean), variance);
-        });
+        self.memory.moments(v, x, mean, variance);
     }
 
     fn standardise(&mut self, v: AxisView, [mean, variance]: [View; 2], eps: f32, y: View) {
@@ -197,16 +189,11 @@ impl Backend for Reference {
     }
 
     fn hinge(&mut self, norm: HingeNorm, classes: usize, x: View, labels: View, y: View) {
-        self.memory.write_with(y, |m, y| {
-            let rows = (x.len / classes) as f64;
-            y[0] = (loss::hinge(norm, classes, m.get(x), m.get(labels)) / rows) as f32;
-        });
+        self.memory.hinge(norm, classes, x, labels, y);
     }
 
     fn squared_distance(&mut self, divisor: f32, a: View, b: View, y: View) {
-        self.memory.write_with(y, |m, y| {
-            y[0] = (loss::squared_distance(m.get(a), m.get(b)) / divisor as f64) as f32;
-        });
+        self.memory.squared_distance(divisor, a, b, y);
     }
 
     fn accuracy(&mut self, v: AxisView, top: usize, ignore: Option<i32>, io: Judged) {

@@ -52,7 +52,7 @@ pub fn run(args: &Args) -> Result<Outcome> {
             bar.reset_eta();
         }
         match skipped {
-            Some(s) => bar.suspend(|| eprintln!("skipped {}: {}", s.file, s.reason)),
+            Some(s) => bar.suspend(|| eprintln!("skipped {}", s.reason)),
             None => bar.set_position(done as u64),
         }
     })?;

@@ -168,7 +168,9 @@ fn download(
 #[cfg(feature = "fetch")]
 fn known_model(name: &str) -> Result<&'static weights_tools::fetch::KnownModel> {
     let known = weights_tools::fetch::known();
-    known.iter().find(|m| m.name == name).ok_or_else(|| {
+    // `squeezenet11`, as the built-in architecture is called, is `squeezenet1.1`.
+    let plain = |name: &str| name.replace('.', "");
+    known.iter().find(|m| plain(m.name) == plain(name)).ok_or_else(|| {
         let names: Vec<&str> = known.iter().map(|m| m.name).collect();
         Error::Invalid(format!("no known network '{name}'; known are: {}", names.join(", ")))
     })
@@ -178,7 +180,12 @@ fn known_model(name: &str) -> Result<&'static weights_tools::fetch::KnownModel> 
 #[cfg(feature = "fetch")]
 pub fn ensure(name: &str, dir: &Path, base_url: Option<&str>) -> Result<Files> {
     let model = known_model(name)?;
-    let report = download(name, dir, base_url, None)?;
+    let report = download(name, dir, base_url, None).map_err(|e| {
+        Error::Invalid(format!(
+            "{e}\nWithout a network, give files that you have: --net deploy.prototxt --weights \
+             net.caffemodel"
+        ))
+    })?;
     Ok(Files {
         net: report.prototxt.path,
         weights: report.weights.path,

@@ -76,6 +76,14 @@ pub fn extract(
         Ok(())
     })?;
     let run = journal.run().clone();
+    if let (true, Some(first)) = (run.kept.is_empty(), run.skipped.first()) {
+        let reason = first.reason.clone();
+        journal.remove()?;
+        return Err(Error::Invalid(format!(
+            "none of {} photos could be read, so nothing is written; the first: {reason}",
+            run.done
+        )));
+    }
     let files = output::write(format, job, &journal, &widths)?;
     journal.remove()?;
     Ok(Report {

@@ -39,10 +39,6 @@ impl<'a> Located<'a> {
         let shape = |b: &usize| &graph.blobs[*b].shape;
         let bottoms: Vec<View> = step.bottoms.iter().map(|&b| view(b)).collect();
         let shapes: Vec<&Shape> = step.bottoms.iter().map(shape).collect();
-        let scratch = match &node.layer {
-            Layer::BatchNorm(l) => l.view(shapes[0]).len,
-            _ => shapes.first().map_or(0, |s| s.count()),
-        };
         Self {
             step,
             layer: &node.layer,
@@ -50,7 +46,7 @@ impl<'a> Located<'a> {
             tops: step.tops.iter().map(|&b| view(b)).collect(),
             top_shapes: step.tops.iter().map(shape).collect(),
             params: node.params.iter().map(|p| param(p.id)).collect(),
-            scratch: step.scratch.iter().map(|&s| View { slot: slot(s), len: scratch }).collect(),
+            scratch: step.scratch.iter().map(|&(s, len)| View { slot: slot(s), len }).collect(),
             shapes,
             seed: seed.wrapping_add((step.node as u64) << 32),
         }

@@ -34,8 +34,8 @@ pub struct Step {
     pub relu: Option<(usize, f32)>,
     /// Its first bottom must be copied into its first top before it works in place there.
     pub copy: bool,
-    /// Slots for intermediate values, free again after the step.
-    pub scratch: Vec<usize>,
+    /// Slots for intermediate values, free again after the step, and the elements used of each.
+    pub scratch: Vec<(usize, usize)>,
 }
 
 /// How a network is computed.
@@ -164,11 +164,9 @@ fn pools_after_relu(graph: &Graph, n: usize) -> bool {
     let node = &graph.nodes[n];
     let Layer::Pooling(pool) = &node.layer else { return false };
     let Ok(d) = pool.dims(&graph.blobs[node.bottoms[0]].shape) else { return false };
-    let begins_inside =
-        |a: usize| (d.output[a] - 1) * d.window.stride[a] < d.input[a] + d.window.pad[a];
     let last_inside = [0, 1].into_iter().all(|a| {
         let start = (d.output[a] - 1) * d.window.stride[a];
-        begins_inside(a) && start.saturating_sub(d.window.pad[a]) < d.input[a]
+        start.saturating_sub(d.window.pad[a]) < d.input[a]
     });
     pool.method == PoolMethod::Max && node.tops.len() == 1 && last_inside
 }
@@ -234,7 +232,7 @@ impl Storage {
         let bottoms = &self.steps[i].bottoms;
         let shapes: Vec<&Shape> = bottoms.iter().map(|&b| &graph.blobs[b].shape).collect();
         for len in scratch(layer, &shapes, tops.len()) {
-            self.steps[i].scratch.push(self.stretches.len());
+            self.steps[i].scratch.push((self.stretches.len(), len));
             self.stretches.push(Stretch { len, first: i, last: i });
         }
     }
@@ -260,7 +258,7 @@ impl Storage {
             slot_of_stretch[s] = slot;
         }
         for step in &mut steps {
-            step.scratch.iter_mut().for_each(|s| *s = slot_of_stretch[*s]);
+            step.scratch.iter_mut().for_each(|(s, _)| *s = slot_of_stretch[*s]);
         }
         let slot_of: Vec<_> = of.iter().map(|s| s.map(|s| slot_of_stretch[s])).collect();
         debug_assert_eq!(slot_of.len(), graph.blobs.len());

@@ -64,7 +64,7 @@ impl Default for ParamRule {
 impl Description {
     /// Reads a prototxt (current, V1 or V0) and keeps the layers that belong to `state`.
     pub fn read(path: &Path, state: &NetState) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
+        let text = weights_tools::read_text(path)?;
         Self::parse(&path.display().to_string(), &text, state)
     }
 

@@ -25,7 +25,8 @@ pub fn architectures() -> &'static [Architecture] {
     architectures!("alexnet" "caffenet" "googlenet" "squeezenet10" "squeezenet11" "vgg16")
 }
 
-/// The architecture of that name.
+/// The architecture of that name; dots do not count (`squeezenet1.1`).
 pub fn architecture(name: &str) -> Option<&'static Architecture> {
+    let name = name.replace('.', "");
     architectures().iter().find(|a| a.name == name)
 }

@@ -47,7 +47,7 @@ pub use schema::proto;
 pub use state::{
     SolverState, read_binaryproto, read_solverstate, write_binaryproto, write_solverstate,
 };
-pub use text::{parse_net_text, parse_solver_text, read_net_text, read_solver_text};
+pub use text::{parse_net_text, parse_solver_text, read_net_text, read_solver_text, read_text};
 pub use upgrade::{upgrade, upgrade_solver, upgrade_with_warnings};
 pub use weights_file::{
     Dtype, LayerEntry, LayerWeights, MemoryWeights, TensorEntry, WeightsFile, WeightsSource,

@@ -23,17 +23,18 @@ pub fn parse_solver_text(file: &str, text: &str) -> Result<proto::SolverParamete
 
 /// Reads and parses a net's prototxt; gives the text back for [`crate::TextIndex`].
 pub fn read_net_text(path: &Path) -> Result<(proto::NetParameter, String), Error> {
-    let text = read(path)?;
+    let text = read_text(path)?;
     Ok((parse_net_text(&path.display().to_string(), &text)?, text))
 }
 
 /// Reads and parses a solver's prototxt; gives the text back for messages.
 pub fn read_solver_text(path: &Path) -> Result<(proto::SolverParameter, String), Error> {
-    let text = read(path)?;
+    let text = read_text(path)?;
     Ok((parse_solver_text(&path.display().to_string(), &text)?, text))
 }
 
-fn read(path: &Path) -> Result<String, Error> {
+/// Reads a file that should be text; one that is not is an error that names the line.
+pub fn read_text(path: &Path) -> Result<String, Error> {
     let bytes = std::fs::read(path).map_err(Error::io(path, "read"))?;
     String::from_utf8(bytes).map_err(|e| {
         let good = &e.as_bytes()[..e.utf8_error().valid_up_to()];
