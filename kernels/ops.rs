@@ -70,6 +70,28 @@ impl ConvDims {
     }
 }
 
+/// How a convolution is computed. All give the same sums, rounded differently.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ConvAlgorithm {
+    /// Six nested loops, sums in `f64`: the definition.
+    Plain,
+    /// One matrix product a group; patches are laid out panel by panel.
+    Gemm,
+    /// Fewer multiplications, over tiles that are transformed before and after.
+    Winograd,
+}
+
+impl ConvAlgorithm {
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Gemm => "gemm",
+            Self::Winograd => "winograd",
+        }
+    }
+}
+
 /// Pooling over planes of one size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PoolDims {

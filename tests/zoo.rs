@@ -4,7 +4,8 @@ mod common;
 
 use common::{relative_error, shared};
 use likenet::net::{
-    Architecture, Description, Graph, Keep, Net, NetState, Options, Plan, Summary, architectures,
+    Architecture, ConvAlgorithm, Description, Graph, Keep, Net, NetState, Options, Plan, Summary,
+    architectures,
 };
 use likenet::shape::Shape;
 
@@ -20,7 +21,7 @@ const KNOWN: [(&str, usize, usize, u64); 6] = [
 
 fn summary(description: &Description, inputs: &[(String, Shape)]) -> Summary {
     let graph = Graph::new(description, inputs, Some(1)).expect("graph");
-    Summary::new(&graph, &Plan::new(&graph, &Keep::Outputs))
+    Summary::new(&graph, &Plan::new(&graph, &Keep::Outputs, |_, _| ConvAlgorithm::Plain))
 }
 
 #[test]

@@ -4,7 +4,81 @@ use super::simd::stamp_simd;
 use std::arch::x86_64::*;
 
 stamp_simd! {
-    __m256 of 8 lanes:
+    __m256 of 8 lanes, tiles of 6 rows:
     splat _mm256_set1_ps, load _mm256_loadu_ps, store _mm256_storeu_ps,
-    mul_add _mm256_fmadd_ps, add _mm256_add_ps
+    mul_add _mm256_fmadd_ps,
+    add _mm256_add_ps, sub _mm256_sub_ps, mul _mm256_mul_ps, div _mm256_div_ps,
+    max _mm256_max_ps, min _mm256_min_ps;
+    load_first load_first, store_first store_first, transpose transpose,
+    rsqrt rsqrt, load_even load_even
+}
+
+/// All bits set in the first `n` lanes.
+#[inline(always)]
+unsafe fn first(n: usize) -> __m256i {
+    // SAFETY: the caller promises the set.
+    unsafe {
+        let lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+        _mm256_cmpgt_epi32(_mm256_set1_epi32(n as i32), lanes)
+    }
+}
+
+#[inline(always)]
+unsafe fn load_first(from: *const f32, n: usize) -> __m256 {
+    // SAFETY: lanes outside the mask are not read.
+    unsafe { _mm256_maskload_ps(from, first(n)) }
+}
+
+#[inline(always)]
+unsafe fn store_first(v: __m256, to: *mut f32, n: usize) {
+    // SAFETY: lanes outside the mask are not written.
+    unsafe { _mm256_maskstore_ps(to, first(n), v) }
+}
+
+/// An estimate of 12 bits and one step of Newton's method: `r · (3 − x·r²) / 2`.
+#[inline(always)]
+unsafe fn rsqrt(x: __m256) -> __m256 {
+    // SAFETY: the caller promises the set.
+    unsafe {
+        let r = _mm256_rsqrt_ps(x);
+        let half = _mm256_mul_ps(_mm256_set1_ps(-0.5), _mm256_mul_ps(x, r));
+        _mm256_fmadd_ps(_mm256_fmadd_ps(half, r, _mm256_set1_ps(0.5)), r, r)
+    }
+}
+
+#[inline(always)]
+unsafe fn load_even(from: *const f32) -> __m256 {
+    // SAFETY: the caller promises the set and 16 readable values.
+    unsafe {
+        let pairs = _mm256_shuffle_ps::<0x88>(_mm256_loadu_ps(from), _mm256_loadu_ps(from.add(8)));
+        let pairs = _mm256_castps_pd(pairs);
+        _mm256_castpd_ps(_mm256_permute4x64_pd::<0xd8>(pairs))
+    }
+}
+
+/// 8×8 in three rounds: pairs of values, pairs of pairs, then halves.
+#[inline(always)]
+unsafe fn transpose(from: *const f32, from_row: usize, to: *mut f32, to_row: usize) {
+    // SAFETY: the caller promises the set and eight rows on both sides.
+    unsafe {
+        let mut r = [_mm256_setzero_ps(); 8];
+        for (i, r) in r.iter_mut().enumerate() {
+            *r = _mm256_loadu_ps(from.add(i * from_row));
+        }
+        let mut t = r;
+        for i in [0, 4] {
+            let (a, b) = (_mm256_unpacklo_ps(r[i], r[i + 1]), _mm256_unpackhi_ps(r[i], r[i + 1]));
+            let (c, d) =
+                (_mm256_unpacklo_ps(r[i + 2], r[i + 3]), _mm256_unpackhi_ps(r[i + 2], r[i + 3]));
+            t[i] = _mm256_shuffle_ps::<0x44>(a, c);
+            t[i + 1] = _mm256_shuffle_ps::<0xee>(a, c);
+            t[i + 2] = _mm256_shuffle_ps::<0x44>(b, d);
+            t[i + 3] = _mm256_shuffle_ps::<0xee>(b, d);
+        }
+        for c in 0..4 {
+            let (low, high) = (t[c], t[4 + c]);
+            _mm256_storeu_ps(to.add(c * to_row), _mm256_permute2f128_ps::<0x20>(low, high));
+            _mm256_storeu_ps(to.add((4 + c) * to_row), _mm256_permute2f128_ps::<0x31>(low, high));
+        }
+    }
 }

@@ -4,7 +4,88 @@ use super::simd::stamp_simd;
 use std::arch::x86_64::*;
 
 stamp_simd! {
-    __m512 of 16 lanes:
+    __m512 of 16 lanes, tiles of 14 rows:
     splat _mm512_set1_ps, load _mm512_loadu_ps, store _mm512_storeu_ps,
-    mul_add _mm512_fmadd_ps, add _mm512_add_ps
+    mul_add _mm512_fmadd_ps,
+    add _mm512_add_ps, sub _mm512_sub_ps, mul _mm512_mul_ps, div _mm512_div_ps,
+    max _mm512_max_ps, min _mm512_min_ps;
+    load_first load_first, store_first store_first, transpose transpose,
+    rsqrt rsqrt, load_even load_even
+}
+
+/// A mask of the first `n` lanes.
+#[inline(always)]
+fn first(n: usize) -> __mmask16 {
+    ((1u32 << n) - 1) as __mmask16
+}
+
+#[inline(always)]
+unsafe fn load_first(from: *const f32, n: usize) -> __m512 {
+    // SAFETY: lanes outside the mask are not read.
+    unsafe { _mm512_maskz_loadu_ps(first(n), from) }
+}
+
+#[inline(always)]
+unsafe fn store_first(v: __m512, to: *mut f32, n: usize) {
+    // SAFETY: lanes outside the mask are not written.
+    unsafe { _mm512_mask_storeu_ps(to, first(n), v) }
+}
+
+/// An estimate of 14 bits and one step of Newton's method: `r · (3 − x·r²) / 2`.
+#[inline(always)]
+unsafe fn rsqrt(x: __m512) -> __m512 {
+    // SAFETY: the caller promises the set.
+    unsafe {
+        let r = _mm512_rsqrt14_ps(x);
+        let half = _mm512_mul_ps(_mm512_set1_ps(-0.5), _mm512_mul_ps(x, r));
+        _mm512_fmadd_ps(_mm512_fmadd_ps(half, r, _mm512_set1_ps(0.5)), r, r)
+    }
+}
+
+#[inline(always)]
+unsafe fn load_even(from: *const f32) -> __m512 {
+    // SAFETY: the caller promises the set and 32 readable values.
+    unsafe {
+        let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+        _mm512_permutex2var_ps(_mm512_loadu_ps(from), even, _mm512_loadu_ps(from.add(16)))
+    }
+}
+
+/// 16×16 in four rounds: pairs of values, pairs of pairs, then quarters twice.
+#[inline(always)]
+unsafe fn transpose(from: *const f32, from_row: usize, to: *mut f32, to_row: usize) {
+    // SAFETY: the caller promises the set and sixteen rows on both sides.
+    unsafe {
+        let mut r = [_mm512_setzero_ps(); 16];
+        for (i, r) in r.iter_mut().enumerate() {
+            *r = _mm512_loadu_ps(from.add(i * from_row));
+        }
+        let mut t = r;
+        for i in (0..16).step_by(4) {
+            let (a, b) = (_mm512_unpacklo_ps(r[i], r[i + 1]), _mm512_unpackhi_ps(r[i], r[i + 1]));
+            let (c, d) =
+                (_mm512_unpacklo_ps(r[i + 2], r[i + 3]), _mm512_unpackhi_ps(r[i + 2], r[i + 3]));
+            let [a, b, c, d] = [a, b, c, d].map(|v| _mm512_castps_pd(v));
+            t[i] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, c));
+            t[i + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, c));
+            t[i + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(b, d));
+            t[i + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(b, d));
+        }
+        // t[4q + c] holds, in its quarter h, column 4h + c of rows 4q to 4q + 3.
+        for c in 0..4 {
+            let (a, b) = (t[c], t[4 + c]);
+            let (d, e) = (t[8 + c], t[12 + c]);
+            let low = [_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0x88>(d, e)];
+            let high = [_mm512_shuffle_f32x4::<0xdd>(a, b), _mm512_shuffle_f32x4::<0xdd>(d, e)];
+            let columns = [
+                _mm512_shuffle_f32x4::<0x88>(low[0], low[1]),
+                _mm512_shuffle_f32x4::<0x88>(high[0], high[1]),
+                _mm512_shuffle_f32x4::<0xdd>(low[0], low[1]),
+                _mm512_shuffle_f32x4::<0xdd>(high[0], high[1]),
+            ];
+            for (h, column) in columns.into_iter().enumerate() {
+                _mm512_storeu_ps(to.add((4 * h + c) * to_row), column);
+            }
+        }
+    }
 }

@@ -5,7 +5,9 @@
 //! each group into one matrix product with the matrix of all patches (Chellapilla, Puri and Simard,
 //! 2006), which exists only panel by panel ([`Patches`]).
 
-use super::gemm::{self, Columns, Left, Matrix, Sizes, Target, Workspace};
+use super::gemm::{self, Left, Matrix, Sizes, Start, Target, Workspace};
+use super::panels::{Columns, Panels, prepare};
+use super::table::Kernels;
 use crate::ops::ConvDims;
 use std::ops::Range;
 
@@ -67,6 +69,22 @@ impl Columns for Patches<'_> {
         rows == d.patch_len() && columns == d.positions() && self.planes.len() >= planes
     }
 
+    fn panels<'a>(
+        &'a self,
+        kernels: &Kernels,
+        p: Range<usize>,
+        j: Range<usize>,
+        buffer: &'a mut Vec<f32>,
+    ) -> Panels<'a> {
+        let [_, nr] = kernels.tile();
+        let stride = nr * p.len();
+        let buffer = prepare(buffer, j.len().div_ceil(nr) * stride);
+        self.pack(p, j, nr, buffer);
+        Panels::new(buffer, stride)
+    }
+}
+
+impl Patches<'_> {
     fn pack(&self, p: Range<usize>, j: Range<usize>, nr: usize, panels: &mut [f32]) {
         let d = self.dims;
         let ([height, width], out_w) = (d.input, d.output[1]);
@@ -135,21 +153,20 @@ fn inside(d: &ConvDims, axis: usize, tap: usize) -> Range<usize> {
 /// Some filters of one group of one picture as a matrix product.
 ///
 /// `planes` are the group's; `weights` (patch_len values a filter), `bias` and `y` begin at the first
-/// wanted filter; as many filters are computed as `y` has planes.
+/// wanted filter; as many filters are computed as `y` has planes. Negative results are multiplied with
+/// `relu`, if that is given.
 pub fn by_gemm(
     work: &mut Workspace,
     d: &ConvDims,
     planes: &[f32],
     weights: Left,
     bias: Option<&[f32]>,
+    relu: Option<f32>,
     y: &mut [f32],
 ) {
     let n = d.positions();
-    for (f, plane) in y.chunks_exact_mut(n).enumerate() {
-        plane.fill(bias.map_or(0.0, |b| b[f]));
-    }
     let s = Sizes { m: y.len() / n, n, k: d.patch_len() };
-    let c = Target { data: y, row: n, col: 1 };
+    let c = Target { data: y, row: n, start: bias.map_or(Start::Zero, Start::Bias), relu };
     if d.is_pointwise() {
         gemm::fast(work, s, weights, &Matrix::rows(planes, n), c);
     } else {
@@ -224,11 +241,10 @@ pub fn transposed_by_gemm(
     let mut patches = vec![0.0; d.patch_len() * n];
     let groups = y.chunks_exact_mut(d.channels / d.group * plane);
     for (g, out) in groups.enumerate() {
-        patches.fill(0.0);
         let m = d.patch_len();
         let weights = Left::Matrix(Matrix::transposed(&weights[g * k * m..][..k * m], m));
         let x = Matrix::rows(&x[g * k * n..][..k * n], n);
-        let target = Target { data: &mut patches, row: n, col: 1 };
+        let target = Target { data: &mut patches, row: n, start: Start::Zero, relu: None };
         gemm::fast(work, Sizes { m, n, k }, weights, &x, target);
         col2im(d, &patches, out);
     }
@@ -263,12 +279,12 @@ pub fn col2im(d: &ConvDims, patches: &[f32], planes: &mut [f32]) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::table::available;
     use super::*;
     use crate::ops::Window;
 
-    fn dims(
+    pub fn dims(
         channels: usize,
         filters: usize,
         group: usize,
@@ -317,6 +333,7 @@ mod tests {
                     &x[g * planes..][..planes],
                     Left::Matrix(Matrix::rows(&weights[out * d.patch_len()..], d.patch_len())),
                     Some(&bias[out..]),
+                    None,
                     &mut got[out * d.positions()..][..out_group * d.positions()],
                 );
             }

@@ -2,18 +2,20 @@
 //!
 //! Flows in: two matrices. Flows out: C. [`plain`] is the definition, with its sums in `f64`.
 //! [`fast`] is the same in the five loops of BLIS (Van Zee and van de Geijn, 2015): blocks of A and B
-//! are packed into panels that fit the caches, and `micro` multiplies one panel of A with one of B
-//! into a tile of C that stays in registers.
+//! are laid out in [panels](super::panels) that fit the caches, and `micro` multiplies one panel of A
+//! with one of B into a tile of C that stays in registers.
 //!
 //! ```text
 //! 5: columns of C, NC at a time      B's block: L3
-//! 4:   summed index, KC at a time    B packed into panels of nr columns
-//! 3:     rows of C, MC at a time     A packed into panels of mr rows: L2
+//! 4:   summed index, KC at a time    B in panels of nr columns
+//! 3:     rows of C, MC at a time     A in panels of at most mr rows: L2
 //! 2:       panels of B               one panel: L1
 //! 1:         panels of A             micro: mr × nr sums in registers
 //! ```
 
-use super::simd::Simd;
+use super::micro::{self, Tile};
+use super::panels::{Columns, PackedRows, Panels, pack_rows, panel_height};
+use super::simd::{Simd, SimdOp, TILE_VECTORS};
 use super::table::Kernels;
 use std::ops::Range;
 
@@ -39,11 +41,11 @@ impl<'a> Matrix<'a> {
         Self { data, row: 1, col: columns }
     }
 
-    fn holds(&self, rows: usize, columns: usize) -> bool {
+    pub(super) fn holds(&self, rows: usize, columns: usize) -> bool {
         rows == 0 || columns == 0 || self.at(rows - 1, columns - 1) < self.data.len()
     }
 
-    fn at(&self, i: usize, j: usize) -> usize {
+    pub(super) fn at(&self, i: usize, j: usize) -> usize {
         i * self.row + j * self.col
     }
 }
@@ -76,149 +78,6 @@ pub fn plain(s: Sizes, a: Matrix, b: Matrix, c: &mut [f32]) {
     }
 }
 
-/// Multiplies panels: `c[i][j] += Σ_p a[p][i] · b[p][j]` for a tile of `mr × nr`.
-///
-/// # Safety
-/// The instruction set must be the machine's; `a` must hold `k · mr` values, `b` `k · nr`, and `c`
-/// `nr` values in each of `mr` rows that are `row` apart.
-type Run = unsafe fn(k: usize, a: *const f32, b: *const f32, c: *mut f32, row: usize);
-
-/// One instruction set's innermost loop and its tile.
-#[derive(Debug)]
-pub(super) struct MicroKernel {
-    pub name: &'static str,
-    pub mr: usize,
-    pub nr: usize,
-    pub run: Run,
-}
-
-/// The innermost loop for any instruction set: `MR` rows of `NV` vectors stay in registers.
-///
-/// # Safety
-/// As for [`Run`], with `mr = MR` and `nr = NV · LANES`.
-#[inline(always)]
-pub(super) unsafe fn micro<S: Simd, const MR: usize, const NV: usize>(
-    k: usize,
-    mut a: *const f32,
-    mut b: *const f32,
-    c: *mut f32,
-    row: usize,
-) {
-    // SAFETY: `a` advances k times by MR, `b` by NV vectors, over memory that the caller promises; so
-    // are the MR rows of `c`. The instructions are those that the caller is compiled for.
-    unsafe {
-        let mut sums = [[S::splat(0.0); NV]; MR];
-        for _ in 0..k {
-            let mut columns = [S::splat(0.0); NV];
-            for (v, column) in columns.iter_mut().enumerate() {
-                *column = S::load(b.add(v * S::LANES));
-            }
-            for (i, sums) in sums.iter_mut().enumerate() {
-                let left = S::splat(*a.add(i));
-                for (sum, column) in sums.iter_mut().zip(columns) {
-                    *sum = left.mul_add(column, *sum);
-                }
-            }
-            a = a.add(MR);
-            b = b.add(NV * S::LANES);
-        }
-        for (i, sums) in sums.iter().enumerate() {
-            for (v, sum) in sums.iter().enumerate() {
-                let at = c.add(i * row + v * S::LANES);
-                S::load(at).add(*sum).store(at);
-            }
-        }
-    }
-}
-
-/// The right-hand side of a product, which knows how to lay itself out in panels.
-pub trait Columns {
-    /// Whether there are `rows` rows and `columns` columns.
-    fn holds(&self, rows: usize, columns: usize) -> bool;
-
-    /// Writes rows `p` and columns `j` as panels of `nr` columns: panel after panel, in each row after
-    /// row, `nr` values a row. Columns beyond the last are left as they are (zero).
-    fn pack(&self, p: Range<usize>, j: Range<usize>, nr: usize, panels: &mut [f32]);
-}
-
-impl Columns for Matrix<'_> {
-    fn holds(&self, rows: usize, columns: usize) -> bool {
-        self.holds(rows, columns)
-    }
-
-    fn pack(&self, p: Range<usize>, j: Range<usize>, nr: usize, panels: &mut [f32]) {
-        let panels = panels.chunks_exact_mut(nr * p.len());
-        for (first, panel) in j.clone().step_by(nr).zip(panels) {
-            let width = nr.min(j.end - first);
-            for (p, line) in p.clone().zip(panel.chunks_exact_mut(nr)) {
-                let from = &self.data[self.at(p, first)..];
-                if self.col == 1 {
-                    line[..width].copy_from_slice(&from[..width]);
-                } else {
-                    let values = from.iter().step_by(self.col);
-                    line[..width].iter_mut().zip(values).for_each(|(to, from)| *to = *from);
-                }
-            }
-        }
-    }
-}
-
-/// Rows `i` and summed indices `p` of A as panels of `mr` rows, rows beyond the last zero: panel after
-/// panel, in each index after index, `mr` values an index.
-fn pack_rows(a: &Matrix, i: Range<usize>, p: Range<usize>, mr: usize, panels: &mut [f32]) {
-    let panels = panels.chunks_exact_mut(mr * p.len());
-    for (first, panel) in i.clone().step_by(mr).zip(panels) {
-        let height = mr.min(i.end - first);
-        if height < mr {
-            panel.fill(0.0);
-        }
-        for r in 0..height {
-            let from = a.data[a.at(first + r, p.start)..].iter().step_by(a.col);
-            let to = panel[r..].iter_mut().step_by(mr);
-            to.zip(from).for_each(|(to, from)| *to = *from);
-        }
-    }
-}
-
-/// A left-hand side packed once, for many products: weights.
-pub struct PackedRows {
-    panels: Vec<f32>,
-    mr: usize,
-    m: usize,
-    k: usize,
-}
-
-impl PackedRows {
-    /// Packs an m×k matrix for these kernels.
-    ///
-    /// # Panics
-    /// When the slice is too short.
-    pub fn new(kernels: &Kernels, m: usize, k: usize, a: Matrix) -> Self {
-        assert!(a.holds(m, k));
-        let mr = kernels.gemm.mr;
-        let mut panels = vec![0.0; m.next_multiple_of(mr) * k];
-        if k > 0 {
-            pack_rows(&a, 0..m, 0..k, mr, &mut panels);
-        }
-        Self { panels, mr, m, k }
-    }
-
-    /// Elements that it takes.
-    pub fn len(&self) -> usize {
-        self.panels.len()
-    }
-
-    /// Whether it is of an empty matrix.
-    pub fn is_empty(&self) -> bool {
-        self.panels.is_empty()
-    }
-}
-
-/// How many rows a share of `m` must have so that `parts` shares begin at panels of these kernels.
-pub fn share(kernels: &Kernels, m: usize, parts: usize) -> usize {
-    m.div_ceil(parts).next_multiple_of(kernels.gemm.mr)
-}
-
 /// The left-hand side of a product.
 #[derive(Clone, Copy)]
 pub enum Left<'a> {
@@ -232,95 +91,117 @@ impl Left<'_> {
     fn holds(&self, kernels: &Kernels, m: usize, k: usize) -> bool {
         match self {
             Left::Matrix(a) => a.holds(m, k),
-            Left::Packed(a, first) => {
-                a.mr == kernels.gemm.mr && a.k == k && first % a.mr == 0 && first + m <= a.m
-            }
+            Left::Packed(a, first) => a.holds(kernels, *first, m, k),
+        }
+    }
+
+    /// Rows of its panels.
+    fn height(&self, kernels: &Kernels, m: usize) -> usize {
+        match self {
+            Left::Matrix(_) => panel_height(kernels, m),
+            Left::Packed(a, _) => a.height(),
+        }
+    }
+
+    /// Rows `i`, summed indices `p`.
+    fn panels<'b>(
+        &'b self,
+        kernels: &Kernels,
+        i: Range<usize>,
+        p: Range<usize>,
+        height: usize,
+        buffer: &'b mut Vec<f32>,
+    ) -> Panels<'b> {
+        match self {
+            Left::Packed(a, first) => a.panels(first + i.start, p.start),
+            Left::Matrix(a) => pack_rows(kernels, a, i, p, height, buffer),
         }
     }
 }
 
-/// Panels of `mr` rows by `k` summed indices: panel q begins at `q · stride + offset`.
-struct Panels<'a> {
-    data: &'a [f32],
-    stride: usize,
-    offset: usize,
-    len: usize,
-}
-
-impl<'a> Panels<'a> {
-    fn get(&self, q: usize) -> &'a [f32] {
-        &self.data[q * self.stride + self.offset..][..self.len]
-    }
-}
-
-/// Where C lies: element (i, j) at `i · row + j · col`.
+/// Where C lies, and what becomes of the sums.
 pub struct Target<'a> {
-    /// The elements.
+    /// The elements: (i, j) is `data[i · row + j]`.
     pub data: &'a mut [f32],
     /// Distance between rows.
     pub row: usize,
-    /// Distance between columns.
-    pub col: usize,
+    /// What the sums are added to.
+    pub start: Start<'a>,
+    /// What negative results are multiplied with, if anything: 0 is ReLU.
+    pub relu: Option<f32>,
+}
+
+/// What the sums of a product are added to.
+#[derive(Clone, Copy)]
+pub enum Start<'a> {
+    /// To C as it is.
+    C,
+    /// To nothing: C is overwritten.
+    Zero,
+    /// To one value for each row: C is overwritten.
+    Bias(&'a [f32]),
 }
 
 /// Block sizes in elements: a block of A (MC·KC·4 bytes) takes half of a 512 KiB L2, a panel of B
-/// (KC·nr·4) 32 KiB of L1 and L2, a block of B a share of L3. KC of 160 and 384 were no faster.
+/// (KC·nr·4) 32 KiB of L1 and L2, a block of B a share of L3.
 const KC: usize = 256;
 const MC: usize = 252;
 const NC: usize = 4096;
 
-/// What a thread multiplies with: the kernels, and memory for packed panels that is kept between
-/// products.
+/// What a thread multiplies with: the kernels, and memory that is kept between products.
 pub struct Workspace {
     /// The instruction set.
     pub kernels: &'static Kernels,
     rows: Vec<f32>,
     columns: Vec<f32>,
+    pub(super) winograd: super::winograd::Buffers,
 }
 
 impl Workspace {
     /// A workspace without memory yet.
     pub fn new(kernels: &'static Kernels) -> Self {
-        Self { kernels, rows: vec![], columns: vec![] }
+        Self { kernels, rows: vec![], columns: vec![], winograd: Default::default() }
     }
 }
 
-/// The same as [`plain`] by packed panels and SIMD registers, sums in `f32`, one thread.
+/// The same as [`plain`] by panels and SIMD registers, sums in `f32`, one thread. What C starts from
+/// and the ReLU at the end are [`Target`]'s.
 ///
 /// # Panics
 /// When a slice is too short for its sizes.
 pub fn fast(work: &mut Workspace, s: Sizes, a: Left, b: &impl Columns, c: Target) {
-    let kernels = work.kernels;
+    let Workspace { kernels, rows, columns, .. } = work;
     if s.m == 0 || s.n == 0 {
         return;
     }
     assert!(a.holds(kernels, s.m, s.k) && b.holds(s.k, s.n), "A or B does not fit {s:?}");
-    assert!((s.m - 1) * c.row + (s.n - 1) * c.col < c.data.len(), "C is too short for {s:?}");
-    let MicroKernel { mr, nr, .. } = kernels.gemm;
-    let mut c = c;
-    for j in blocks(s.n, NC) {
-        for p in blocks(s.k, KC) {
-            let columns = prepare(&mut work.columns, j.len().next_multiple_of(nr) * p.len());
-            if j.len() % nr != 0 {
-                let last = columns.len() - nr * p.len();
-                columns[last..].fill(0.0);
-            }
-            b.pack(p.clone(), j.clone(), nr, columns);
-            for i in blocks(s.m, MC / mr * mr) {
-                let len = mr * p.len();
-                let rows = match a {
-                    Left::Packed(a, first) => {
-                        let stride = mr * a.k;
-                        let offset = (first + i.start) / mr * stride + p.start * mr;
-                        Panels { data: &a.panels, stride, offset, len }
-                    }
-                    Left::Matrix(a) => {
-                        let data = prepare(&mut work.rows, i.len().div_ceil(mr) * len);
-                        pack_rows(&a, i.clone(), p.clone(), mr, data);
-                        Panels { data, stride: len, offset: 0, len }
-                    }
-                };
-                multiply_blocks(&kernels.gemm, p.len(), &rows, columns, [i, j.clone()], &mut c);
+    assert!((s.m - 1) * c.row + s.n <= c.data.len(), "C is too short for {s:?}");
+    if let Start::Bias(bias) = c.start {
+        assert!(bias.len() >= s.m, "{} biases for {s:?}", bias.len());
+    }
+    let height = a.height(kernels, s.m);
+    for j in blocks(s.n, b.width(kernels).unwrap_or(NC)) {
+        for p in blocks_or_one(s.k, KC) {
+            let (first, last) = (p.start == 0, p.end == s.k);
+            let b = b.panels(kernels, p.clone(), j.clone(), columns);
+            for i in blocks(s.m, (MC / height).max(1) * height) {
+                let a = a.panels(kernels, i.clone(), p.clone(), height, rows);
+                kernels.run(Blocks {
+                    k: p.len(),
+                    a: &a,
+                    b: &b,
+                    height,
+                    rows: i.len(),
+                    columns: j.len(),
+                    c: &mut c.data[i.start * c.row + j.start..],
+                    c_row: c.row,
+                    add: !first || matches!(c.start, Start::C),
+                    bias: match c.start {
+                        Start::Bias(bias) if first => Some(&bias[i]),
+                        _ => None,
+                    },
+                    slope: c.relu.filter(|_| last).unwrap_or(1.0),
+                });
             }
         }
     }
@@ -330,66 +211,65 @@ fn blocks(len: usize, size: usize) -> impl Iterator<Item = Range<usize>> {
     (0..len).step_by(size).map(move |from| from..len.min(from + size))
 }
 
-fn prepare(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
-    if buffer.len() < len {
-        buffer.resize(len, 0.0);
-    }
-    &mut buffer[..len]
+/// At least one block, which is empty when there is nothing to sum: C gets its bias all the same.
+fn blocks_or_one(len: usize, size: usize) -> impl Iterator<Item = Range<usize>> {
+    blocks(len.max(1), size).map(move |block| block.start..block.end.min(len))
 }
 
 /// Loops 2 and 1: every panel of B with every panel of A.
-fn multiply_blocks(
-    kernel: &MicroKernel,
+struct Blocks<'a> {
     k: usize,
-    rows: &Panels,
-    columns: &[f32],
-    [i, j]: [Range<usize>; 2],
-    c: &mut Target,
-) {
-    let (mr, nr) = (kernel.mr, kernel.nr);
-    for (j0, b) in j.clone().step_by(nr).zip(columns.chunks_exact(nr * k)) {
-        let width = nr.min(j.end - j0);
-        for (q, i0) in i.clone().step_by(mr).enumerate() {
-            let a = rows.get(q);
-            let height = mr.min(i.end - i0);
-            let at = i0 * c.row + j0 * c.col;
-            if width == nr && height == mr && c.col == 1 {
-                // SAFETY: a `Kernels` exists only where its instructions do; the panels hold k·mr and
-                // k·nr values; the tile's last element lies inside C, which `fast` checked.
-                unsafe {
-                    (kernel.run)(k, a.as_ptr(), b.as_ptr(), c.data[at..].as_mut_ptr(), c.row);
-                }
-            } else {
-                partial_tile(kernel, k, a, b, [height, width], &mut c.data[at..], [c.row, c.col]);
-            }
-        }
-    }
+    a: &'a Panels<'a>,
+    b: &'a Panels<'a>,
+    /// Rows of a panel of A.
+    height: usize,
+    rows: usize,
+    columns: usize,
+    c: &'a mut [f32],
+    c_row: usize,
+    add: bool,
+    bias: Option<&'a [f32]>,
+    slope: f32,
 }
 
-/// A tile that C holds only a part of, or not row by row: computed aside, then added.
-fn partial_tile(
-    kernel: &MicroKernel,
-    k: usize,
-    a: &[f32],
-    b: &[f32],
-    [height, width]: [usize; 2],
-    c: &mut [f32],
-    [row, col]: [usize; 2],
-) {
-    let mut tile = [0f32; 16 * 32];
-    assert!(kernel.mr * kernel.nr <= tile.len());
-    // SAFETY: a `Kernels` exists only where its instructions do; the panels hold k·mr and k·nr values
-    // and the tile mr·nr.
-    unsafe { (kernel.run)(k, a.as_ptr(), b.as_ptr(), tile.as_mut_ptr(), kernel.nr) };
-    for (r, line) in tile.chunks_exact(kernel.nr).take(height).enumerate() {
-        for (j, value) in line[..width].iter().enumerate() {
-            c[r * row + j * col] += value;
+impl SimdOp for Blocks<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let nr = TILE_VECTORS * S::LANES;
+        let panels = self.rows.div_ceil(self.height);
+        let a_len = self.k.next_multiple_of(S::LANES) * self.height;
+        for (q, j) in (0..self.columns).step_by(nr).enumerate() {
+            let b = self.b.get(q, self.k * nr);
+            for (r, i) in (0..self.rows).step_by(self.height).enumerate() {
+                let a = self.a.get(r, a_len);
+                let tile = Tile {
+                    k: self.k,
+                    a: a.as_ptr(),
+                    a_block: self.height * S::LANES,
+                    b: b.as_ptr(),
+                    c: self.c[i * self.c_row + j..].as_mut_ptr(),
+                    c_row: self.c_row,
+                    rows: self.height.min(self.rows - i),
+                    width: nr.min(self.columns - j),
+                    add: self.add,
+                    bias: self.bias.map_or(std::ptr::null(), |bias| bias[i..].as_ptr()),
+                    slope: self.slope,
+                    ahead: self.b.ahead(q + 1, r, panels, self.k * S::LANES),
+                };
+                // SAFETY: the panels hold what a tile of this height reads; the tile's last element
+                // lies inside C and its bias inside the biases, which `fast` checked; the instruction
+                // set is the caller's promise.
+                unsafe { micro::tile::<S>(&tile) }
+            }
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::panels::PackedColumns;
     use super::super::table::available;
     use super::*;
 
@@ -412,14 +292,18 @@ mod tests {
         ] {
             let mut want = vec![0.5; m * n];
             plain(s, left, right, &mut want);
-            for (row, col) in [(n, 1), (1, m)] {
-                let packed = PackedRows::new(kernels, m, k, left);
-                for left in [Left::Matrix(left), Left::Packed(&packed, 0)] {
+            let packed = PackedRows::new(kernels, m, k, left);
+            let columns = PackedColumns::new(kernels, k, n, right);
+            for left in [Left::Matrix(left), Left::Packed(&packed, 0)] {
+                for by_panels in [false, true] {
                     let mut got = vec![0.5; m * n];
-                    let target = Target { data: &mut got, row, col };
-                    fast(&mut Workspace::new(kernels), s, left, &right, target);
-                    for (x, w) in want.iter().enumerate() {
-                        let g = got[x / n * row + x % n * col];
+                    let work = &mut Workspace::new(kernels);
+                    let c = Target { data: &mut got, row: n, start: Start::C, relu: None };
+                    match by_panels {
+                        false => fast(work, s, left, &right, c),
+                        true => fast(work, s, left, &columns.from(0), c),
+                    }
+                    for (w, g) in want.iter().zip(&got) {
                         let bound = 2e-7 * (k as f32 + 1.0);
                         assert!((w - g).abs() <= bound, "{} {s:?}: {w} {g}", kernels.name());
                     }
@@ -431,7 +315,7 @@ mod tests {
     #[test]
     fn every_kernel_equals_plain_on_tails_and_several_blocks() {
         for kernels in available() {
-            let (mr, nr) = (kernels.gemm.mr, kernels.gemm.nr);
+            let [mr, nr] = kernels.tile();
             for m in [1, mr - 1, mr, mr + 1, 3 * mr + 2] {
                 for n in [1, nr - 1, nr, nr + 1, 2 * nr + 3] {
                     for k in [1, 2, 17] {
@@ -446,18 +330,48 @@ mod tests {
     }
 
     #[test]
-    fn a_packed_matrix_can_be_entered_at_a_panel() {
+    fn packed_operands_can_be_entered_at_a_panel() {
         for kernels in available() {
-            let mr = kernels.gemm.mr;
-            let s = Sizes { m: mr + 3, n: 7, k: 5 };
-            let (a, b) = (numbers(2 * mr * s.k + 3 * s.k, 1), numbers(s.k * s.n, 2));
-            let packed = PackedRows::new(kernels, 2 * mr + 3, s.k, Matrix::rows(&a, s.k));
-            let (mut want, mut got) = (vec![0.0; s.m * s.n], vec![0.0; s.m * s.n]);
-            let b = Matrix::rows(&b, s.n);
-            plain(s, Matrix::rows(&a[mr * s.k..], s.k), b, &mut want);
-            let target = Target { data: &mut got, row: s.n, col: 1 };
-            fast(&mut Workspace::new(kernels), s, Left::Packed(&packed, mr), &b, target);
-            assert!(want.iter().zip(&got).all(|(w, g)| (w - g).abs() < 1e-5));
+            let (m, n, k) = (31, 2 * kernels.tile()[1] + 3, 5);
+            let (a, b) = (numbers(m * k, 1), numbers(k * n, 2));
+            let rows = PackedRows::new(kernels, m, k, Matrix::rows(&a, k));
+            let columns = PackedColumns::new(kernels, k, n, Matrix::rows(&b, n));
+            let (i, j) = (rows.share(2), columns.share(2));
+            assert!(0 < i && i < m && 0 < j && j < n);
+            let mut want = vec![0.0; m * n];
+            plain(Sizes { m, n, k }, Matrix::rows(&a, k), Matrix::rows(&b, n), &mut want);
+            let s = Sizes { m: m - i, n: n - j, k };
+            let mut got = vec![0.0; s.m * s.n];
+            let c = Target { data: &mut got, row: s.n, start: Start::Zero, relu: None };
+            let work = &mut Workspace::new(kernels);
+            fast(work, s, Left::Packed(&rows, i), &columns.from(j), c);
+            for (at, g) in got.iter().enumerate() {
+                let w = want[(i + at / s.n) * n + j + at % s.n];
+                assert!((w - g).abs() < 1e-5, "{}: {w} {g}", kernels.name());
+            }
+        }
+    }
+
+    #[test]
+    fn biases_come_before_relu_and_after_every_block() {
+        for kernels in available() {
+            for (k, slope) in [(0, None), (3, Some(0.0)), (2 * KC + 1, Some(0.5))] {
+                let s = Sizes { m: 17, n: 37, k };
+                let (a, b) = (numbers(s.m * k, 1), numbers(k * s.n, 2));
+                let bias = numbers(s.m, 3);
+                let mut want: Vec<f32> = (0..s.m * s.n).map(|i| bias[i / s.n]).collect();
+                plain(s, Matrix::rows(&a, k), Matrix::rows(&b, s.n), &mut want);
+                let relu = |v: &mut f32| *v = v.max(0.0) + slope.unwrap_or(1.0) * v.min(0.0);
+                want.iter_mut().for_each(relu);
+                let mut got = vec![f32::NAN; s.m * s.n];
+                let start = Start::Bias(&bias);
+                let c = Target { data: &mut got, row: s.n, start, relu: slope };
+                let (a, b) = (Left::Matrix(Matrix::rows(&a, k)), Matrix::rows(&b, s.n));
+                fast(&mut Workspace::new(kernels), s, a, &b, c);
+                for (w, g) in want.iter().zip(&got) {
+                    assert!((w - g).abs() <= 2e-7 * (k as f32 + 5.0), "{k} {slope:?}: {w} {g}");
+                }
+            }
         }
     }
 
@@ -470,7 +384,7 @@ mod tests {
             for (left, right) in [(&a, &identity), (&identity, &a)] {
                 let mut c = vec![0.0; n * n];
                 let s = Sizes { m: n, n, k: n };
-                let target = Target { data: &mut c, row: n, col: 1 };
+                let target = Target { data: &mut c, row: n, start: Start::Zero, relu: None };
                 let (left, right) = (Matrix::rows(left, n), Matrix::rows(right, n));
                 fast(&mut Workspace::new(kernels), s, Left::Matrix(left), &right, target);
                 assert_eq!(c, a);

@@ -1,12 +1,13 @@
-//! Matrix times vector: `y += A·x`, rows of A contiguous.
+//! Row vector times matrix: `y += x·B`, B in the panels of [`PackedColumns`].
 //!
-//! Flows in: rows, one vector. Flows out: one sum a row. Each element of A is used once, so this runs as
-//! fast as memory delivers A: several rows are read side by side to keep more of it on its way.
+//! Flows in: one vector, packed columns. Flows out: one sum a column. Each element of B is used once, so
+//! this runs as fast as memory delivers B, which it reads from front to back.
 
-use super::simd::Simd;
+use super::panels::{Columns, FromColumn};
+use super::simd::{Simd, SimdOp, TILE_VECTORS};
 use super::table::Kernels;
 
-/// The plain loop: `y[j] += Σ_p rows[j][p] · x[p]`, each sum in `f64`.
+/// The plain loop: `y[j] += Σ_p x[p] · rows[j][p]`, each sum in `f64`; `rows` is B's transpose.
 pub fn plain(rows: &[f32], x: &[f32], y: &mut [f32]) {
     for (row, out) in rows.chunks_exact(x.len()).zip(y) {
         let products = row.iter().zip(x).map(|(a, b)| *a as f64 * *b as f64);
@@ -14,68 +15,79 @@ pub fn plain(rows: &[f32], x: &[f32], y: &mut [f32]) {
     }
 }
 
-/// Rows that are read side by side.
-const ROWS: usize = 4;
-
-/// Adds the products of [`ROWS`] rows, `k` apart, with `x` to `y`.
+/// The same in SIMD registers, sums in `f32`, one thread: as many columns as `y` has.
 ///
-/// # Safety
-/// The instruction set must be the machine's; `rows` must hold `ROWS · k` values, `x` `k` and `y` `ROWS`.
-pub(super) type Run = unsafe fn(k: usize, rows: *const f32, x: *const f32, y: *mut f32);
+/// # Panics
+/// When the columns are fewer, or not of `x.len()` elements.
+pub fn fast(kernels: &Kernels, x: &[f32], b: FromColumn, y: &mut [f32]) {
+    assert!(b.holds(x.len(), y.len()));
+    kernels.run(Product { x, b, y });
+}
 
-/// Four rows at a time, each in two vectors of partial sums.
-///
-/// # Safety
-/// As for [`Run`].
-#[inline(always)]
-pub(super) unsafe fn four_rows<S: Simd>(k: usize, rows: *const f32, x: *const f32, y: *mut f32) {
-    let step = 2 * S::LANES;
-    let whole = k / step * step;
-    // SAFETY: every index below is less than `k` in a row less than `ROWS`, which the caller promises;
-    // `lanes` holds the widest vector; the instructions are those that the caller is compiled for.
-    unsafe {
-        let mut sums = [[S::splat(0.0); 2]; ROWS];
-        for p in (0..whole).step_by(step) {
-            for (half, at) in [p, p + S::LANES].into_iter().enumerate() {
-                let values = S::load(x.add(at));
-                for (r, sums) in sums.iter_mut().enumerate() {
-                    sums[half] = S::load(rows.add(r * k + at)).mul_add(values, sums[half]);
+struct Product<'a> {
+    x: &'a [f32],
+    b: FromColumn<'a>,
+    y: &'a mut [f32],
+}
+
+/// Summed indices that are added into registers of their own, so that additions need not wait for one
+/// another.
+const UNROLL: usize = 4;
+
+/// How far ahead of their use weights are asked for, in values: what memory takes to answer.
+const AHEAD: usize = 1024;
+
+impl SimdOp for Product<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let (x, nr) = (self.x, TILE_VECTORS * S::LANES);
+        for (q, y) in self.y.chunks_mut(nr).enumerate() {
+            let b = self.b.panel(q);
+            assert_eq!(b.len(), x.len() * nr);
+            let whole = x.len() / UNROLL * UNROLL;
+            // SAFETY: `b` holds nr values for each of x; the instruction set is the caller's promise.
+            unsafe {
+                let mut sums = [[S::splat(0.0); TILE_VECTORS]; UNROLL];
+                for p in (0..whole).step_by(UNROLL) {
+                    for (u, sums) in sums.iter_mut().enumerate() {
+                        let row = b.as_ptr().add((p + u) * nr);
+                        S::prefetch(row.wrapping_add(AHEAD));
+                        S::prefetch(row.wrapping_add(AHEAD + nr / 2));
+                        add_row(x[p + u], row, sums);
+                    }
+                }
+                for (p, x) in x.iter().enumerate().skip(whole) {
+                    add_row(*x, b.as_ptr().add(p * nr), &mut sums[0]);
+                }
+                for v in 0..TILE_VECTORS {
+                    let lanes = y.len().saturating_sub(v * S::LANES).min(S::LANES);
+                    let sum = sums.iter().fold(S::splat(0.0), |sum, s| sum.add(s[v]));
+                    let to = y.as_mut_ptr().add(v * S::LANES);
+                    S::load_first(to, lanes).add(sum).store_first(to, lanes);
                 }
             }
-        }
-        for (r, sums) in sums.iter().enumerate() {
-            let mut lanes = [0f32; 16];
-            sums[0].add(sums[1]).store(lanes.as_mut_ptr());
-            let mut sum: f32 = lanes[..S::LANES].iter().sum();
-            for p in whole..k {
-                sum += *rows.add(r * k + p) * *x.add(p);
-            }
-            *y.add(r) += sum;
         }
     }
 }
 
-/// The same as [`plain`] in SIMD registers, sums in `f32`, one thread.
+/// Adds one row of a panel times a number.
 ///
-/// # Panics
-/// When `rows` is not `x.len()` values for each of `y`.
-pub fn fast(kernels: &Kernels, rows: &[f32], x: &[f32], y: &mut [f32]) {
-    let k = x.len();
-    assert_eq!(rows.len(), y.len() * k);
-    let whole = y.len() / ROWS * ROWS;
-    let (four, tail) = y.split_at_mut(whole);
-    for (i, out) in four.chunks_exact_mut(ROWS).enumerate() {
-        let rows = &rows[i * ROWS * k..][..ROWS * k];
-        // SAFETY: a `Kernels` exists only where its instructions do; the slices have the lengths.
-        unsafe { (kernels.gemv)(k, rows.as_ptr(), x.as_ptr(), out.as_mut_ptr()) };
-    }
-    if !tail.is_empty() {
-        plain(&rows[whole * k..], x, tail);
+/// # Safety
+/// As for [`Simd`]; `b` must hold [`TILE_VECTORS`] vectors.
+#[inline(always)]
+unsafe fn add_row<S: Simd>(x: f32, b: *const f32, sums: &mut [S; TILE_VECTORS]) {
+    for (v, sum) in sums.iter_mut().enumerate() {
+        // SAFETY: the caller's promise.
+        unsafe { *sum = S::splat(x).mul_add(S::load(b.add(v * S::LANES)), *sum) };
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::gemm::Matrix;
+    use super::super::panels::PackedColumns;
     use super::super::table::available;
     use super::*;
 
@@ -83,13 +95,18 @@ mod tests {
     fn every_kernel_equals_plain_on_tails() {
         let number = |i: usize| ((i * 7919 + 13) % 1009) as f32 / 504.5 - 1.0;
         for kernels in available() {
-            for k in [1, 15, 16, 17, 31, 32, 33, 200] {
-                for n in [1, 3, 4, 5, 9] {
+            let [_, nr] = kernels.tile();
+            for k in [1, 3, 4, 5, 16, 33, 200] {
+                for n in [1, nr / 2, nr - 1, nr, nr + 1, 3 * nr + 2] {
                     let rows: Vec<f32> = (0..n * k).map(number).collect();
                     let x: Vec<f32> = (0..k).map(|i| number(i + 5)).collect();
+                    let b = PackedColumns::new(kernels, k, n, Matrix::transposed(&rows, k));
                     let (mut want, mut got) = (vec![0.5; n], vec![0.5; n]);
                     plain(&rows, &x, &mut want);
-                    fast(kernels, &rows, &x, &mut got);
+                    let share = b.share(2);
+                    for (i, got) in got.chunks_mut(share).enumerate() {
+                        fast(kernels, &x, b.from(i * share), got);
+                    }
                     for (w, g) in want.iter().zip(&got) {
                         let bound = 2e-7 * (k as f32 + 1.0);
                         assert!((w - g).abs() <= bound, "{} {n}×{k}: {w} {g}", kernels.name());

@@ -6,6 +6,8 @@
 //! AVE divides by the window's area clipped to the padded picture: padding counts, what hangs over
 //! by rounding up does not. A window wholly outside gives −`f32::MAX` and NaN.
 
+use super::simd::{Simd, SimdOp};
+use super::table::Kernels;
 use crate::ops::PoolDims;
 use std::ops::Range;
 
@@ -81,8 +83,109 @@ fn planes(
     }
 }
 
+/// The same as [`max`] in SIMD registers: down the columns first, then along the row that remains.
+pub fn max_fast(kernels: &Kernels, d: &PoolDims, x: &[f32], y: &mut [f32]) {
+    kernels.run(Separable::<true> { d, x, y });
+}
+
+/// The same as [`ave`], up to the order of the sums, in SIMD registers.
+pub fn ave_fast(kernels: &Kernels, d: &PoolDims, x: &[f32], y: &mut [f32]) {
+    kernels.run(Separable::<false> { d, x, y });
+}
+
+/// Maximum or mean of windows, one direction after the other.
+struct Separable<'a, const MAX: bool> {
+    d: &'a PoolDims,
+    x: &'a [f32],
+    y: &'a mut [f32],
+}
+
+impl<const MAX: bool> SimdOp for Separable<'_, MAX> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let Self { d, x, y } = self;
+        let (width, [out_h, out_w]) = (d.input[1], d.output);
+        let [_, stride] = d.window.stride;
+        let [_, pad] = d.window.pad;
+        let start = if MAX { -f32::MAX } else { 0.0 };
+        // One row, with what padding counts as on both sides; reads go up to two vectors further.
+        let reach = (out_w - 1) * stride + d.window.kernel[1];
+        let mut row = vec![start; reach.max(pad + width) + 2 * S::LANES * stride];
+        let wide: Vec<f32> = (0..out_w + S::LANES)
+            .map(|ox| if ox < out_w { clip(d, 1, ox).1 as f32 } else { 1.0 })
+            .collect();
+        let planes = x.chunks_exact(d.input[0] * width).zip(y.chunks_exact_mut(out_h * out_w));
+        for (plane, out) in planes {
+            for (oy, line) in out.chunks_exact_mut(out_w).enumerate() {
+                let (rows, tall) = clip(d, 0, oy);
+                // SAFETY: rows and columns lie inside the plane, and inside `row`, which has room for the
+                // vectors that hang over its end; the caller promises the instruction set.
+                unsafe {
+                    for at in (0..width).step_by(S::LANES) {
+                        let lanes = S::LANES.min(width - at);
+                        let mut v = S::splat(start);
+                        for r in rows.clone() {
+                            let from = plane.as_ptr().add(r * width + at);
+                            let value = match lanes == S::LANES {
+                                true => S::load(from),
+                                false => S::load_first(from, lanes),
+                            };
+                            v = Self::join(value, v);
+                        }
+                        v.store_first(row.as_mut_ptr().add(pad + at), lanes);
+                    }
+                    for at in (0..out_w).step_by(S::LANES) {
+                        let mut v = S::splat(start);
+                        for tap in 0..d.window.kernel[1] {
+                            v = Self::join(every(row.as_ptr().add(at * stride + tap), stride), v);
+                        }
+                        if !MAX {
+                            let wide = S::load(wide.as_ptr().add(at));
+                            v = v.div(wide.mul(S::splat(tall as f32)));
+                        }
+                        v.store_first(line.as_mut_ptr().add(at), S::LANES.min(out_w - at));
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl<const MAX: bool> Separable<'_, MAX> {
+    #[inline(always)]
+    unsafe fn join<S: Simd>(value: S, so_far: S) -> S {
+        // SAFETY: the caller promises the instruction set.
+        unsafe { if MAX { value.max(so_far) } else { so_far.add(value) } }
+    }
+}
+
+/// `LANES` values that are `stride` apart.
+///
+/// # Safety
+/// As for [`Simd`]; `from` must be valid for `LANES · stride` reads.
+#[inline(always)]
+unsafe fn every<S: Simd>(from: *const f32, stride: usize) -> S {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match stride {
+            1 => S::load(from),
+            2 => S::load_even(from),
+            _ => {
+                let mut lanes = [0f32; 16];
+                for (i, lane) in lanes[..S::LANES].iter_mut().enumerate() {
+                    *lane = *from.add(i * stride);
+                }
+                S::load(lanes.as_ptr())
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::table::available;
     use super::*;
     use crate::ops::Window;
 
@@ -125,5 +228,41 @@ mod tests {
         assert_eq!(y, [-3.0; 4]);
         max_index(&d, &[-3.0, -3.0, -3.0, -3.0], &mut y);
         assert_eq!(y, [0.0, 0.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn every_kernel_equals_plain_on_tails() {
+        let cases = [
+            ([13, 13], 3, 2, 0),
+            ([55, 55], 3, 2, 0),
+            ([28, 27], 3, 1, 1),
+            ([7, 7], 7, 1, 0),
+            ([17, 40], 5, 3, 2),
+            ([4, 66], 2, 2, 1),
+            ([1, 1], 3, 2, 1),
+            ([6, 5], 2, 5, 0),
+        ];
+        for (input, kernel, stride, pad) in cases {
+            // As Caffe rounds, up.
+            let out = |n: usize| (n + 2 * pad - kernel).div_ceil(stride) + 1;
+            let d = dims(input, input.map(out), kernel, stride, pad);
+            let number = |i: usize| (i * 7919 % 1009) as f32 / 500.0 - 1.0;
+            let mut x: Vec<f32> = (0..3 * input[0] * input[1]).map(number).collect();
+            x[0] = f32::NAN;
+            let len = 3 * d.output[0] * d.output[1];
+            let (mut maxima, mut means) = (vec![0.0; len], vec![0.0; len]);
+            max(&d, &x, &mut maxima);
+            ave(&d, &x, &mut means);
+            for kernels in available() {
+                let mut got = vec![9.0; len];
+                max_fast(kernels, &d, &x, &mut got);
+                assert_eq!(maxima, got, "{} {d:?}", kernels.name());
+                ave_fast(kernels, &d, &x, &mut got);
+                for (w, g) in means.iter().zip(&got) {
+                    let same = w.is_nan() && g.is_nan() || (w - g).abs() < 1e-6;
+                    assert!(same, "{} {d:?}: {w} {g}", kernels.name());
+                }
+            }
+        }
     }
 }

@@ -7,6 +7,7 @@ use wide::f32x8;
 // SAFETY: `wide` is safe code for the baseline; the pointers are the caller's promise.
 unsafe impl Simd for f32x8 {
     const LANES: usize = 8;
+    const TILE_ROWS: usize = 2;
 
     #[inline(always)]
     unsafe fn splat(value: f32) -> Self {
@@ -26,6 +27,20 @@ unsafe impl Simd for f32x8 {
     }
 
     #[inline(always)]
+    unsafe fn load_first(from: *const f32, n: usize) -> Self {
+        let mut lanes = [0f32; 8];
+        // SAFETY: the caller promises `n ≤ 8` readable values.
+        unsafe { from.copy_to_nonoverlapping(lanes.as_mut_ptr(), n) };
+        Self::new(lanes)
+    }
+
+    #[inline(always)]
+    unsafe fn store_first(self, to: *mut f32, n: usize) {
+        // SAFETY: the caller promises `n ≤ 8` writable values.
+        unsafe { to.copy_from_nonoverlapping(self.to_array().as_ptr(), n) }
+    }
+
+    #[inline(always)]
     unsafe fn mul_add(self, factor: Self, sum: Self) -> Self {
         self * factor + sum
     }
@@ -34,4 +49,56 @@ unsafe impl Simd for f32x8 {
     unsafe fn add(self, other: Self) -> Self {
         self + other
     }
+
+    #[inline(always)]
+    unsafe fn sub(self, other: Self) -> Self {
+        self - other
+    }
+
+    #[inline(always)]
+    unsafe fn mul(self, other: Self) -> Self {
+        self * other
+    }
+
+    #[inline(always)]
+    unsafe fn div(self, other: Self) -> Self {
+        self / other
+    }
+
+    #[inline(always)]
+    unsafe fn max(self, other: Self) -> Self {
+        // `fast_max` leaves open what NaN gives; so the rule is written out.
+        let (a, b) = (self.to_array(), other.to_array());
+        Self::new(std::array::from_fn(|i| if a[i] > b[i] { a[i] } else { b[i] }))
+    }
+
+    #[inline(always)]
+    unsafe fn min(self, other: Self) -> Self {
+        let (a, b) = (self.to_array(), other.to_array());
+        Self::new(std::array::from_fn(|i| if a[i] < b[i] { a[i] } else { b[i] }))
+    }
+
+    #[inline(always)]
+    unsafe fn rsqrt(self) -> Self {
+        Self::splat(1.0) / Self::sqrt(self)
+    }
+
+    #[inline(always)]
+    unsafe fn load_even(from: *const f32) -> Self {
+        // SAFETY: the caller promises sixteen readable values.
+        Self::new(std::array::from_fn(|i| unsafe { *from.add(2 * i) }))
+    }
+
+    #[inline(always)]
+    unsafe fn transpose(from: *const f32, from_row: usize, to: *mut f32, to_row: usize) {
+        for i in 0..8 {
+            for j in 0..8 {
+                // SAFETY: the caller promises eight rows of eight on both sides.
+                unsafe { *to.add(j * to_row + i) = *from.add(i * from_row + j) };
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn prefetch(_: *const f32) {}
 }

@@ -1,6 +1,11 @@
-//! What a kernel needs from a SIMD instruction set: lanes, load, store, multiply-add.
+//! What a kernel needs from a SIMD instruction set: lanes, load, store, arithmetic.
 //!
-//! Kernels are written once over [`Simd`]; each instruction set implements it in a file of its own.
+//! Kernels are written once over [`Simd`]; each instruction set implements it in a file of its own. A
+//! kernel is a [`SimdOp`]: its operands, and a body for any set. `Kernels::run` in the table compiles
+//! the body for each set and enters the one that was detected.
+
+/// Vectors in a row of a matrix product's tile, in every set.
+pub const TILE_VECTORS: usize = 2;
 
 /// One instruction set's vector of `f32`.
 ///
@@ -10,6 +15,9 @@
 pub unsafe trait Simd: Copy {
     /// Lanes of a vector.
     const LANES: usize;
+
+    /// Most rows of a matrix product's tile whose sums stay in registers beside its operands.
+    const TILE_ROWS: usize;
 
     /// `value` in every lane.
     ///
@@ -29,6 +37,18 @@ pub unsafe trait Simd: Copy {
     /// As for the trait; `to` must be valid for `LANES` writes.
     unsafe fn store(self, to: *mut f32);
 
+    /// Reads the first `n ≤ LANES` values; the other lanes are zero.
+    ///
+    /// # Safety
+    /// As for the trait; `from` must be valid for `n` reads.
+    unsafe fn load_first(from: *const f32, n: usize) -> Self;
+
+    /// Writes the first `n ≤ LANES` lanes.
+    ///
+    /// # Safety
+    /// As for the trait; `to` must be valid for `n` writes.
+    unsafe fn store_first(self, to: *mut f32, n: usize);
+
     /// `self · factor + sum` in each lane, rounded once where the set can.
     ///
     /// # Safety
@@ -40,16 +60,89 @@ pub unsafe trait Simd: Copy {
     /// # Safety
     /// As for the trait.
     unsafe fn add(self, other: Self) -> Self;
+
+    /// `self − other` in each lane.
+    ///
+    /// # Safety
+    /// As for the trait.
+    unsafe fn sub(self, other: Self) -> Self;
+
+    /// `self · other` in each lane.
+    ///
+    /// # Safety
+    /// As for the trait.
+    unsafe fn mul(self, other: Self) -> Self;
+
+    /// `self / other` in each lane.
+    ///
+    /// # Safety
+    /// As for the trait.
+    unsafe fn div(self, other: Self) -> Self;
+
+    /// `self > other ? self : other` in each lane, so `other` where either is NaN.
+    ///
+    /// # Safety
+    /// As for the trait.
+    unsafe fn max(self, other: Self) -> Self;
+
+    /// `self < other ? self : other` in each lane, so `other` where either is NaN.
+    ///
+    /// # Safety
+    /// As for the trait.
+    unsafe fn min(self, other: Self) -> Self;
+
+    /// `1 / √x` of each lane, of positive normal numbers, within 2⁻²² of its value.
+    ///
+    /// # Safety
+    /// As for the trait.
+    unsafe fn rsqrt(self) -> Self;
+
+    /// Every second of `2 · LANES` values, from the first on.
+    ///
+    /// # Safety
+    /// As for the trait; `from` must be valid for `2 · LANES` reads.
+    unsafe fn load_even(from: *const f32) -> Self;
+
+    /// Reads `LANES` rows of `LANES` values, `from_row` apart, and writes their transpose in rows that
+    /// are `to_row` apart.
+    ///
+    /// # Safety
+    /// As for the trait; each row must be valid for `LANES` reads or writes, and `to` not overlap `from`.
+    unsafe fn transpose(from: *const f32, from_row: usize, to: *mut f32, to_row: usize);
+
+    /// Asks for the cache line at `at`, which need not be valid, into the second-level cache.
+    ///
+    /// # Safety
+    /// As for the trait.
+    unsafe fn prefetch(at: *const f32);
 }
 
-/// Implements [`Simd`] for an instruction set whose intrinsics have one signature each.
+/// A kernel that is written once for every instruction set.
+pub trait SimdOp {
+    /// What it returns.
+    type Output;
+
+    /// The body; `#[inline(always)]`, and everything that it calls with `S` too.
+    ///
+    /// # Safety
+    /// As for [`Simd`]: the caller is compiled for the set of `S` and runs on a machine that has it.
+    unsafe fn run<S: Simd>(self) -> Self::Output;
+}
+
+/// Implements [`Simd`] for an instruction set whose intrinsics have one signature each. `load_first`,
+/// `store_first`, `transpose`, `rsqrt` and `load_even` name functions of the same signature as the
+/// trait's.
 #[cfg(target_arch = "x86_64")]
 macro_rules! stamp_simd {
-    ($vector:ident of $lanes:literal lanes:
-     splat $splat:ident, load $load:ident, store $store:ident, mul_add $mul_add:ident, add $add:ident) => {
+    ($vector:ident of $lanes:literal lanes, tiles of $rows:literal rows:
+     splat $splat:ident, load $load:ident, store $store:ident, mul_add $mul_add:ident,
+     $($name:ident $binary:ident),*;
+     load_first $load_first:ident, store_first $store_first:ident, transpose $transpose:ident,
+     rsqrt $rsqrt:ident, load_even $load_even:ident) => {
         // SAFETY: the trait's callers promise the instruction set, and the pointers.
         unsafe impl $crate::cpu::simd::Simd for $vector {
             const LANES: usize = $lanes;
+            const TILE_ROWS: usize = $rows;
 
             #[inline(always)]
             unsafe fn splat(value: f32) -> Self {
@@ -70,15 +163,51 @@ macro_rules! stamp_simd {
             }
 
             #[inline(always)]
+            unsafe fn load_first(from: *const f32, n: usize) -> Self {
+                // SAFETY: the caller promises the instruction set and `n` readable values.
+                unsafe { $load_first(from, n) }
+            }
+
+            #[inline(always)]
+            unsafe fn store_first(self, to: *mut f32, n: usize) {
+                // SAFETY: the caller promises the instruction set and `n` writable values.
+                unsafe { $store_first(self, to, n) }
+            }
+
+            #[inline(always)]
             unsafe fn mul_add(self, factor: Self, sum: Self) -> Self {
                 // SAFETY: the caller promises the instruction set.
                 unsafe { $mul_add(self, factor, sum) }
             }
 
             #[inline(always)]
-            unsafe fn add(self, other: Self) -> Self {
+            unsafe fn rsqrt(self) -> Self {
                 // SAFETY: the caller promises the instruction set.
-                unsafe { $add(self, other) }
+                unsafe { $rsqrt(self) }
+            }
+
+            #[inline(always)]
+            unsafe fn load_even(from: *const f32) -> Self {
+                // SAFETY: the caller promises the instruction set and `2 · LANES` readable values.
+                unsafe { $load_even(from) }
+            }
+
+            $(#[inline(always)]
+            unsafe fn $name(self, other: Self) -> Self {
+                // SAFETY: the caller promises the instruction set.
+                unsafe { $binary(self, other) }
+            })*
+
+            #[inline(always)]
+            unsafe fn transpose(from: *const f32, from_row: usize, to: *mut f32, to_row: usize) {
+                // SAFETY: the caller promises the instruction set and the rows.
+                unsafe { $transpose(from, from_row, to, to_row) }
+            }
+
+            #[inline(always)]
+            unsafe fn prefetch(at: *const f32) {
+                // SAFETY: a prefetch reads nothing, so that any address will do.
+                unsafe { _mm_prefetch::<_MM_HINT_T1>(at.cast()) }
             }
         }
     };
@@ -86,3 +215,63 @@ macro_rules! stamp_simd {
 
 #[cfg(target_arch = "x86_64")]
 pub(super) use stamp_simd;
+
+#[cfg(test)]
+mod tests {
+    use super::super::table::available;
+    use super::*;
+
+    struct Lanes;
+
+    impl SimdOp for Lanes {
+        type Output = ();
+
+        #[inline(always)]
+        unsafe fn run<S: Simd>(self) {
+            let n = S::LANES;
+            let x: Vec<f32> = (0..n * n).map(|i| i as f32).collect();
+            // SAFETY: the table detected the set; each pointer has as many values behind it as are used.
+            unsafe {
+                let mut t = vec![0.0; n * n];
+                S::transpose(x.as_ptr(), n, t.as_mut_ptr(), n);
+                for i in 0..n * n {
+                    assert_eq!(t[i], x[i % n * n + i / n]);
+                }
+                for first in 0..=n {
+                    let mut y = vec![-1.0; n];
+                    S::load_first(x[n * n - first..].as_ptr(), first).store(y.as_mut_ptr());
+                    assert!(y[..first].iter().eq(&x[n * n - first..]));
+                    assert!(y[first..].iter().all(|v| *v == 0.0));
+                    let mut y = vec![-1.0; first];
+                    S::load(x.as_ptr()).store_first(y.as_mut_ptr(), first);
+                    assert_eq!(y, x[..first]);
+                }
+                let (a, b) = (S::load(x[1..].as_ptr()), S::splat(4.0));
+                let near = |bound: f32, v: S, f: fn(f32) -> f32| {
+                    let mut y = vec![0.0; n];
+                    v.store(y.as_mut_ptr());
+                    for (y, want) in y.iter().zip(x[1..].iter().map(|x| f(*x))) {
+                        assert!((y - want).abs() <= bound * want.abs(), "{y} {want}");
+                    }
+                };
+                let check = |v: S, f: fn(f32) -> f32| near(0.0, v, f);
+                check(a.add(b), |x| x + 4.0);
+                check(a.sub(b), |x| x - 4.0);
+                check(a.mul(b), |x| x * 4.0);
+                check(a.div(b), |x| x / 4.0);
+                check(a.max(b), |x| x.max(4.0));
+                check(a.min(b), |x| x.min(4.0));
+                check(S::load_even(x[1..].as_ptr()), |x| 2.0 * x - 1.0);
+                near(2f32.powi(-22), a.rsqrt(), |x| x.sqrt().recip());
+                check(a.mul_add(b, a), |x| x * 5.0);
+                check(S::splat(f32::NAN).max(b), |_| 4.0);
+                check(S::splat(f32::NAN).min(b), |_| 4.0);
+            }
+        }
+    }
+
+    #[test]
+    fn every_set_does_the_same() {
+        available().iter().for_each(|k| k.run(Lanes));
+    }
+}

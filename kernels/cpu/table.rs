@@ -1,77 +1,108 @@
-//! Which kernels this machine can run, and which one knob forces.
+//! Which instruction sets this machine can run, and which one knob forces.
 //!
 //! A [`Kernels`] is the proof that its instruction set was detected: only this file makes one, and
 //! only after asking the machine. Tests and benches loop over [`available`], so a new entry is tested
 //! and measured by being listed.
 
-use super::gemm::{MicroKernel, micro};
-use super::gemv::{self, four_rows};
+use super::simd::{Simd, SimdOp, TILE_VECTORS};
 use std::sync::LazyLock;
 
-/// The kernels of one instruction set.
-#[derive(Debug)]
+/// An instruction set that this machine has.
+#[derive(Debug, PartialEq, Eq)]
 pub struct Kernels {
-    name: &'static str,
-    pub(super) gemm: MicroKernel,
-    pub(super) gemv: gemv::Run,
+    set: Set,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Set {
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    Portable,
 }
 
 impl Kernels {
     /// The instruction set, as the knob `LIKENET_ISA` spells it.
     pub fn name(&self) -> &'static str {
-        self.name
+        match self.set {
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512 => "avx512",
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2 => "avx2",
+            Set::Portable => "portable",
+        }
     }
 
-    /// The matrix product's micro-kernel: instruction set, operation, tile.
-    pub fn gemm_name(&self) -> &'static str {
-        self.gemm.name
+    /// The matrix product's micro-kernel: instruction set, operation, largest tile.
+    pub fn gemm_name(&self) -> String {
+        let [rows, columns] = self.tile();
+        format!("{}_gemm_{rows}x{columns}", self.name())
+    }
+
+    /// Lanes of a vector.
+    pub fn lanes(&self) -> usize {
+        self.run(Lanes)
+    }
+
+    /// Rows and columns of a matrix product's largest tile.
+    pub fn tile(&self) -> [usize; 2] {
+        self.run(Tile)
+    }
+
+    /// Runs an operation compiled for this instruction set.
+    pub(super) fn run<O: SimdOp>(&self, op: O) -> O::Output {
+        match self.set {
+            // SAFETY: only `AVAILABLE` makes a `Kernels`, after detecting its set.
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512 => unsafe { x86::avx512(op) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2 => unsafe { x86::avx2(op) },
+            // SAFETY: the portable lanes run anywhere.
+            Set::Portable => unsafe { op.run::<wide::f32x8>() },
+        }
     }
 }
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::{four_rows, micro};
+    use super::SimdOp;
     use std::arch::x86_64::{__m256, __m512};
 
     #[target_feature(enable = "avx512f")]
-    pub unsafe fn avx512_gemm_14x32(
-        k: usize,
-        a: *const f32,
-        b: *const f32,
-        c: *mut f32,
-        row: usize,
-    ) {
-        // SAFETY: this function is compiled for the set; the pointers are the caller's promise.
-        unsafe { micro::<__m512, 14, 2>(k, a, b, c, row) }
+    pub unsafe fn avx512<O: SimdOp>(op: O) -> O::Output {
+        // SAFETY: this function is compiled for the set, which the caller detected.
+        unsafe { op.run::<__m512>() }
     }
 
-    #[target_feature(enable = "avx512f")]
-    pub unsafe fn avx512_gemv(k: usize, rows: *const f32, x: *const f32, y: *mut f32) {
-        // SAFETY: this function is compiled for the set; the pointers are the caller's promise.
-        unsafe { four_rows::<__m512>(k, rows, x, y) }
-    }
-
-    #[target_feature(enable = "avx2,fma")]
-    pub unsafe fn avx2_gemv(k: usize, rows: *const f32, x: *const f32, y: *mut f32) {
-        // SAFETY: this function is compiled for the set; the pointers are the caller's promise.
-        unsafe { four_rows::<__m256>(k, rows, x, y) }
-    }
-
-    #[target_feature(enable = "avx2,fma")]
-    pub unsafe fn avx2_gemm_6x16(k: usize, a: *const f32, b: *const f32, c: *mut f32, row: usize) {
-        // SAFETY: this function is compiled for the set; the pointers are the caller's promise.
-        unsafe { micro::<__m256, 6, 2>(k, a, b, c, row) }
+    #[target_feature(enable = "avx2,fma,f16c")]
+    pub unsafe fn avx2<O: SimdOp>(op: O) -> O::Output {
+        // SAFETY: this function is compiled for the set, which the caller detected.
+        unsafe { op.run::<__m256>() }
     }
 }
 
-unsafe fn portable_gemm_4x8(k: usize, a: *const f32, b: *const f32, c: *mut f32, row: usize) {
-    // SAFETY: the portable lanes run anywhere; the pointers are the caller's promise.
-    unsafe { micro::<wide::f32x8, 4, 1>(k, a, b, c, row) }
+struct Lanes;
+
+impl SimdOp for Lanes {
+    type Output = usize;
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) -> usize {
+        S::LANES
+    }
 }
 
-unsafe fn portable_gemv(k: usize, rows: *const f32, x: *const f32, y: *mut f32) {
-    // SAFETY: the portable lanes run anywhere; the pointers are the caller's promise.
-    unsafe { four_rows::<wide::f32x8>(k, rows, x, y) }
+struct Tile;
+
+impl SimdOp for Tile {
+    type Output = [usize; 2];
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) -> [usize; 2] {
+        [S::TILE_ROWS, TILE_VECTORS * S::LANES]
+    }
 }
 
 static AVAILABLE: LazyLock<Vec<Kernels>> = LazyLock::new(|| {
@@ -79,18 +110,14 @@ static AVAILABLE: LazyLock<Vec<Kernels>> = LazyLock::new(|| {
     #[cfg(target_arch = "x86_64")]
     {
         if is_x86_feature_detected!("avx512f") {
-            let name = "avx512_gemm_14x32";
-            let gemm = MicroKernel { name, mr: 14, nr: 32, run: x86::avx512_gemm_14x32 };
-            found.push(Kernels { name: "avx512", gemm, gemv: x86::avx512_gemv });
+            found.push(Kernels { set: Set::Avx512 });
         }
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            let gemm =
-                MicroKernel { name: "avx2_gemm_6x16", mr: 6, nr: 16, run: x86::avx2_gemm_6x16 };
-            found.push(Kernels { name: "avx2", gemm, gemv: x86::avx2_gemv });
+        let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+        if avx2 && is_x86_feature_detected!("f16c") {
+            found.push(Kernels { set: Set::Avx2 });
         }
     }
-    let gemm = MicroKernel { name: "portable_gemm_4x8", mr: 4, nr: 8, run: portable_gemm_4x8 };
-    found.push(Kernels { name: "portable", gemm, gemv: portable_gemv });
+    found.push(Kernels { set: Set::Portable });
     found
 });
 
@@ -111,8 +138,8 @@ pub fn best() -> Result<&'static Kernels, String> {
 
 /// The kernels of that instruction set.
 pub fn by_name(name: &str) -> Result<&'static Kernels, String> {
-    available().iter().find(|k| k.name == name).ok_or_else(|| {
-        let names: Vec<&str> = available().iter().map(|k| k.name).collect();
+    available().iter().find(|k| k.name() == name).ok_or_else(|| {
+        let names: Vec<&str> = available().iter().map(Kernels::name).collect();
         format!("instruction set '{name}' is not to be had here; there are: {}", names.join(", "))
     })
 }

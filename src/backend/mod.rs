@@ -15,8 +15,8 @@ pub use reference::Reference;
 
 use likenet_kernels::cpu::argmax::TopK;
 use likenet_kernels::ops::{
-    AxisView, BlockCopy, ConvDims, Eltwise, HingeNorm, LrnParams, Normalization, PoolDims,
-    Reduction, Unary,
+    AxisView, BlockCopy, ConvAlgorithm, ConvDims, Eltwise, HingeNorm, LrnParams, Normalization,
+    PoolDims, Reduction, Unary,
 };
 
 /// The index of one buffer of a backend.
@@ -95,8 +95,15 @@ pub trait Backend: Send {
     /// `y = x / divisor₀`, or zeros when the divisor is zero.
     fn divide(&mut self, x: View, divisor: View, y: View);
 
+    /// How this backend computes a convolution over a batch: as `wanted`, if that can be had.
+    fn conv_algorithm(
+        &self,
+        d: &ConvDims,
+        batch: usize,
+        wanted: Option<ConvAlgorithm>,
+    ) -> ConvAlgorithm;
     /// Convolution of each picture of the batch; then, if asked, ReLU with this slope.
-    fn conv(&mut self, d: &ConvDims, io: Weighted, relu: Option<f32>);
+    fn conv(&mut self, d: &ConvDims, how: ConvAlgorithm, io: Weighted, relu: Option<f32>);
     /// Transposed convolution of each picture; `d` is the convolution that it undoes.
     fn deconv(&mut self, d: &ConvDims, io: Weighted);
     /// Fully connected layer; then, if asked, ReLU with this slope.

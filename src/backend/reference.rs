@@ -65,7 +65,11 @@ impl Backend for Reference {
         self.memory.divide(x, divisor, y);
     }
 
-    fn conv(&mut self, d: &ConvDims, io: Weighted, relu: Option<f32>) {
+    fn conv_algorithm(&self, _: &ConvDims, _: usize, _: Option<ConvAlgorithm>) -> ConvAlgorithm {
+        ConvAlgorithm::Plain
+    }
+
+    fn conv(&mut self, d: &ConvDims, _: ConvAlgorithm, io: Weighted, relu: Option<f32>) {
         self.memory.write_with(io.y, |m, y| {
             let bias = io.bias.map(|b| m.get(b));
             let pictures = m.get(io.x).chunks_exact(d.input_len());

@@ -1,7 +1,8 @@
 //! `likenet bench`
 
+use super::compute::ComputeArgs;
 use super::{Outcome, print, print_json};
-use likenet::net::{Net, NetState, Options, architecture, architectures};
+use likenet::net::{Net, Options, architecture, architectures};
 use likenet::rng::Rng;
 use likenet::{Error, Result};
 use serde::Serialize;
@@ -21,12 +22,8 @@ pub struct NetBench {
     /// Pictures in a batch
     #[arg(long, value_name = "N", default_value_t = 1)]
     batch: usize,
-    /// Threads; 0 means one for each core
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    threads: usize,
-    /// Where the network is computed
-    #[arg(long, value_parser = ["cpu", "reference"], default_value = "cpu")]
-    backend: String,
+    #[command(flatten)]
+    compute: ComputeArgs,
     /// Time at least this many seconds, and at least three passes
     #[arg(long, value_name = "S", default_value_t = 2.0)]
     seconds: f64,
@@ -64,13 +61,7 @@ pub fn run(command: &Command) -> Result<Outcome> {
             names.join(", ")
         ))
     })?;
-    let options = Options {
-        backend: args.backend.clone(),
-        threads: args.threads,
-        batch: Some(args.batch),
-        state: NetState::default(),
-        ..Options::default()
-    };
+    let options = Options { batch: Some(args.batch), ..args.compute.options() };
     let mut net = Net::parse(known.name, known.prototxt, options)?;
     net.randomise(1);
     let mut rng = Rng::new(2);
@@ -83,7 +74,7 @@ pub fn run(command: &Command) -> Result<Outcome> {
         model: known.name.into(),
         backend: net.backend(),
         batch: args.batch,
-        threads: args.threads,
+        threads: args.compute.threads,
         passes: passes.len(),
         img_s: args.batch as f64 / median,
         ms_per_run: 1e3 * median,

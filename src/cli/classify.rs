@@ -83,7 +83,7 @@ pub fn run(args: &Args) -> Result<Outcome> {
     let bar = progress_bar(ready.photos.len());
     let (mut results, mut tally) = (Vec::with_capacity(ready.photos.len()), Tally::default());
     let (net, paths) = (&mut ready.net, &ready.photos);
-    feed(paths, 0, ready.batch, args.net.threads, &ready.preparation, |batch| {
+    feed(paths, 0, ready.batch, args.net.compute.threads, &ready.preparation, |batch| {
         let scored = match batch.photos.is_empty() {
             true => vec![],
             false => scores(net, &ready.input, &head, &batch.input, views.count())?,

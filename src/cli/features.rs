@@ -38,7 +38,7 @@ pub fn run(args: &Args) -> Result<Outcome> {
         layers: &args.layer,
         preparation: &ready.preparation,
         batch: ready.batch,
-        threads: args.net.threads,
+        threads: args.net.compute.threads,
         out: &args.out,
         settings: ready.settings,
     };

@@ -2,6 +2,7 @@
 
 mod bench;
 mod classify;
+mod compute;
 mod features;
 mod net;
 mod photos;

@@ -1,10 +1,13 @@
 //! `likenet net`
 
+use super::compute::ComputeArgs;
 use super::photos::parse_input;
 use super::{Outcome, print, print_json};
 use likenet::Result;
 use likenet::layer::Phase;
-use likenet::net::{Description, Graph, Keep, NetState, Plan, Summary, architecture, dot};
+use likenet::net::{
+    ConvAlgorithm, Description, Graph, Keep, NetState, Plan, Summary, architecture, dot,
+};
 use likenet::shape::Shape;
 use std::path::PathBuf;
 
@@ -35,6 +38,8 @@ pub struct Show {
     /// Shape of an input that the description leaves open, as in data=1,3,227,227
     #[arg(long, value_name = "NAME=SHAPE", value_parser = parse_input)]
     input: Vec<(String, Shape)>,
+    #[command(flatten)]
+    compute: ComputeArgs,
 }
 
 pub fn run(command: &Command) -> Result<Outcome> {
@@ -51,7 +56,10 @@ pub fn run(command: &Command) -> Result<Outcome> {
         return Ok(Outcome::Done);
     }
     let keep = if args.train { Keep::All } else { Keep::Outputs };
-    let summary = Summary::new(&graph, &Plan::new(&graph, &keep));
+    let backend = args.compute.backend()?;
+    let conv = args.compute.conv.map(ConvAlgorithm::from);
+    let plan = Plan::new(&graph, &keep, |d, batch| backend.conv_algorithm(d, batch, conv));
+    let summary = Summary::new(&graph, &plan);
     match args.json {
         true => print_json(&summary)?,
         false => print(&summary.to_string())?,

@@ -1,5 +1,6 @@
 //! What `classify` and `features` share: which network, which weights, how photos become its input.
 
+use super::compute::ComputeArgs;
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use likenet::feed::{Preparation, Views};
@@ -50,12 +51,8 @@ pub struct NetArgs {
     /// …and by this after
     #[arg(long, value_name = "X", default_value_t = 1.0)]
     pub input_scale: f32,
-    /// Where the network is computed
-    #[arg(long, value_parser = ["cpu", "reference"], default_value = "cpu")]
-    pub backend: String,
-    /// Threads; 0 means one for each core
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub threads: usize,
+    #[command(flatten)]
+    pub compute: ComputeArgs,
     /// Crops in a batch; a photo has one, two with --flip, ten with --oversample
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=4096))]
     pub batch: u16,
@@ -127,12 +124,10 @@ impl NetArgs {
         }
         let batch = (self.batch as usize / views.count()).clamp(1, photos.len());
         let options = Options {
-            backend: self.backend.clone(),
-            threads: self.threads,
             keep,
             batch: Some(batch * views.count()),
             inputs: self.input.clone(),
-            ..Options::default()
+            ..self.compute.options()
         };
         let net = Net::load(&files.net, &files.weights, options)?;
         let input = picture_input(&net)?;
@@ -221,7 +216,7 @@ impl NetArgs {
              {} {}, mean {mean}; {} photos, list {:016x}",
             stamp(&files.net)?,
             stamp(&files.weights)?,
-            self.backend,
+            self.compute.backend,
             o.resize,
             o.image_dims,
             o.crop,

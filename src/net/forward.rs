@@ -80,7 +80,7 @@ pub(super) fn run(be: &mut dyn Backend, s: &Located) -> ShapeResult<()> {
         Layer::Flatten(_) | Layer::Reshape(_) | Layer::Split => {}
         Layer::Convolution(l) => {
             for (i, shape) in s.shapes.iter().enumerate() {
-                be.conv(&l.dims(shape)?, s.weighted(i), s.relu());
+                be.conv(&l.dims(shape)?, s.step.conv[i], s.weighted(i), s.relu());
             }
         }
         Layer::Deconvolution(l) => {

@@ -13,6 +13,7 @@ use crate::layer::{Filler, FillerKind, Layer, VarianceNorm};
 use crate::rng::Rng;
 use crate::shape::Shape;
 use crate::tensor::Tensor;
+use likenet_kernels::ops::ConvAlgorithm;
 use std::path::Path;
 use weights_tools::WeightsFile;
 
@@ -23,6 +24,8 @@ pub struct Options {
     pub backend: String,
     /// Threads of the CPU backend; 0 means one for each core.
     pub threads: usize,
+    /// How convolutions are computed where they can be; none: what the backend holds for fastest.
+    pub conv: Option<ConvAlgorithm>,
     /// Phase, level and stages.
     pub state: NetState,
     /// Blobs that can be read after a forward pass.
@@ -42,6 +45,7 @@ impl Default for Options {
         Self {
             backend: "cpu".into(),
             threads: 0,
+            conv: None,
             state: NetState::default(),
             keep: Keep::default(),
             batch: None,
@@ -118,9 +122,9 @@ impl Net {
     pub fn new(description: Description, options: Options) -> Result<Self> {
         let graph = Graph::new(&description, &options.inputs, options.batch)?;
         check_kept(&graph, &options.keep)?;
-        let plan = Plan::new(&graph, &options.keep);
         let backend =
             backend::by_name(&options.backend, options.threads).map_err(Error::Invalid)?;
+        let plan = plan(&graph, &options, backend.as_ref());
         let mut net = Self {
             description,
             options,
@@ -210,7 +214,7 @@ impl Net {
         }
         self.options.batch = Some(batch);
         self.graph = graph;
-        self.plan = Plan::new(&self.graph, &self.options.keep);
+        self.plan = plan(&self.graph, &self.options, self.backend.as_ref());
         self.alloc_slots();
         Ok(())
     }
@@ -368,6 +372,10 @@ impl Net {
     pub fn summary(&self) -> show::Summary {
         show::Summary::new(&self.graph, &self.plan)
     }
+}
+
+fn plan(graph: &Graph, options: &Options, backend: &dyn Backend) -> Plan {
+    Plan::new(graph, &options.keep, |d, batch| backend.conv_algorithm(d, batch, options.conv))
 }
 
 fn locate(graph: &Graph, plan: &Plan, slots: &[Slot], blob: BlobId) -> View {

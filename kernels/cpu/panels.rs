@@ -1,0 +1,260 @@
+//! Panels: the order in which a matrix product reads its operands.
+//!
+//! Flows in: a matrix, or something that can be seen as one. Flows out: its values in the order that
+//! [`micro`](super::micro) wants, in a buffer or, for weights, packed once and kept.
+//!
+//! A panel of A holds a few rows, by blocks of `LANES` summed indices; a panel of B holds `nr` columns,
+//! by summed index. Values beyond a matrix's last row or index are never read, those beyond its last
+//! column never kept.
+
+use super::gemm::Matrix;
+use super::table::Kernels;
+use std::ops::Range;
+
+/// Panels that lie one after the other: panel q begins at `q · stride + offset`.
+pub struct Panels<'a> {
+    data: &'a [f32],
+    stride: usize,
+    offset: usize,
+}
+
+impl<'a> Panels<'a> {
+    /// Panels in a buffer that holds nothing else.
+    pub fn new(data: &'a [f32], stride: usize) -> Self {
+        Self { data, stride, offset: 0 }
+    }
+
+    /// The first `len` values of panel `q`.
+    #[inline(always)]
+    pub fn get(&self, q: usize, len: usize) -> &'a [f32] {
+        &self.data[q * self.stride + self.offset..][..len]
+    }
+
+    /// What of panel `q`, `2 · half` values long, to ask for while panel `q − 1` is used for the `pass`th
+    /// time of `passes`: all of it if there is one pass, else a half in each of the first two.
+    #[inline(always)]
+    pub fn ahead(&self, q: usize, pass: usize, passes: usize, half: usize) -> [*const f32; 2] {
+        let panel = self.data.as_ptr().wrapping_add(q * self.stride + self.offset);
+        let halves = [panel, panel.wrapping_add(half)];
+        if passes == 1 { halves } else { [halves[pass % 2]; 2] }
+    }
+}
+
+/// The right-hand side of a product, which knows how to lay itself out in panels.
+pub trait Columns {
+    /// Whether there are `rows` rows and `columns` columns.
+    fn holds(&self, rows: usize, columns: usize) -> bool;
+
+    /// How many columns to multiply with before going on to the next, if that matters.
+    fn width(&self, _: &Kernels) -> Option<usize> {
+        None
+    }
+
+    /// Rows `p` and columns `j` (which begin at a panel) as panels, in `buffer` unless they are
+    /// somewhere already.
+    fn panels<'a>(
+        &'a self,
+        kernels: &Kernels,
+        p: Range<usize>,
+        j: Range<usize>,
+        buffer: &'a mut Vec<f32>,
+    ) -> Panels<'a>;
+}
+
+/// The first `len` elements of a buffer that grows when it must.
+pub fn prepare(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
+    if buffer.len() < len {
+        buffer.resize(len, 0.0);
+    }
+    &mut buffer[..len]
+}
+
+impl Columns for Matrix<'_> {
+    fn holds(&self, rows: usize, columns: usize) -> bool {
+        self.holds(rows, columns)
+    }
+
+    fn panels<'a>(
+        &'a self,
+        kernels: &Kernels,
+        p: Range<usize>,
+        j: Range<usize>,
+        buffer: &'a mut Vec<f32>,
+    ) -> Panels<'a> {
+        let [_, nr] = kernels.tile();
+        let stride = nr * p.len();
+        let buffer = prepare(buffer, j.len().div_ceil(nr) * stride);
+        pack_columns(self, p, j, nr, buffer);
+        Panels::new(buffer, stride)
+    }
+}
+
+fn pack_columns(b: &Matrix, p: Range<usize>, j: Range<usize>, nr: usize, to: &mut [f32]) {
+    if p.is_empty() {
+        return;
+    }
+    for (first, panel) in j.clone().step_by(nr).zip(to.chunks_exact_mut(nr * p.len())) {
+        let width = nr.min(j.end - first);
+        if b.col == 1 {
+            for (p, line) in p.clone().zip(panel.chunks_exact_mut(nr)) {
+                line[..width].copy_from_slice(&b.data[b.at(p, first)..][..width]);
+            }
+        } else {
+            for c in 0..width {
+                let from = b.data[b.at(p.start, first + c)..].iter().step_by(b.row);
+                let to = panel[c..].iter_mut().step_by(nr);
+                to.zip(from).for_each(|(to, from)| *to = *from);
+            }
+        }
+    }
+}
+
+/// Rows of each panel but the last when `m` rows are cut into as few panels as the tile allows.
+pub fn panel_height(kernels: &Kernels, m: usize) -> usize {
+    let [mr, _] = kernels.tile();
+    m.div_ceil(m.div_ceil(mr).max(1)).max(1)
+}
+
+/// Rows `i` and summed indices `p` of A as panels of `height` rows in `buffer`.
+pub fn pack_rows<'a>(
+    kernels: &Kernels,
+    a: &Matrix,
+    i: Range<usize>,
+    p: Range<usize>,
+    height: usize,
+    buffer: &'a mut Vec<f32>,
+) -> Panels<'a> {
+    let lanes = kernels.lanes();
+    let stride = p.len().next_multiple_of(lanes) * height;
+    let buffer = prepare(buffer, i.len().div_ceil(height) * stride);
+    for (r, i) in i.enumerate() {
+        let panel = &mut buffer[r / height * stride..][..stride];
+        for (block, p0) in panel.chunks_exact_mut(height * lanes).zip(p.clone().step_by(lanes)) {
+            let line = &mut block[r % height * lanes..][..lanes.min(p.end - p0)];
+            let from = a.data[a.at(i, p0)..].iter().step_by(a.col);
+            line.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+        }
+    }
+    Panels::new(buffer, stride)
+}
+
+/// A left-hand side packed once, for many products: the weights of a convolution.
+pub struct PackedRows {
+    values: Vec<f32>,
+    height: usize,
+    lanes: usize,
+    m: usize,
+    k: usize,
+}
+
+impl PackedRows {
+    /// Packs an m×k matrix for these kernels.
+    ///
+    /// # Panics
+    /// When the slice is too short.
+    pub fn new(kernels: &Kernels, m: usize, k: usize, a: Matrix) -> Self {
+        assert!(a.holds(m, k));
+        let (height, mut values) = (panel_height(kernels, m), vec![]);
+        pack_rows(kernels, &a, 0..m, 0..k, height, &mut values);
+        Self { values, height, lanes: kernels.lanes(), m, k }
+    }
+
+    /// Bytes that it takes.
+    pub fn bytes(&self) -> usize {
+        size_of_val(&self.values[..])
+    }
+
+    /// Rows of a panel.
+    pub fn height(&self) -> usize {
+        self.height
+    }
+
+    /// How many rows a share must have so that `parts` shares, each beginning at a panel, hold all.
+    pub fn share(&self, parts: usize) -> usize {
+        self.m.div_ceil(self.height).div_ceil(parts) * self.height
+    }
+
+    pub(super) fn holds(&self, kernels: &Kernels, first: usize, m: usize, k: usize) -> bool {
+        let fits = self.lanes == kernels.lanes() && self.height <= kernels.tile()[0];
+        fits && self.k == k && first.is_multiple_of(self.height) && first + m <= self.m
+    }
+
+    /// The panels from row `i` on, which begins one, and from summed index `p` on.
+    pub(super) fn panels(&self, i: usize, p: usize) -> Panels<'_> {
+        let stride = self.k.next_multiple_of(self.lanes) * self.height;
+        let offset = i / self.height * stride + p * self.height;
+        Panels { data: &self.values, stride, offset }
+    }
+}
+
+/// A right-hand side packed once, for many products: the weights of a fully connected layer.
+pub struct PackedColumns {
+    values: Vec<f32>,
+    nr: usize,
+    k: usize,
+    n: usize,
+}
+
+impl PackedColumns {
+    /// Packs a k×n matrix for these kernels.
+    ///
+    /// # Panics
+    /// When the slice is too short.
+    pub fn new(kernels: &Kernels, k: usize, n: usize, b: Matrix) -> Self {
+        assert!(b.holds(k, n));
+        let [_, nr] = kernels.tile();
+        let mut values = vec![0.0; n.next_multiple_of(nr) * k];
+        pack_columns(&b, 0..k, 0..n, nr, &mut values);
+        Self { values, nr, k, n }
+    }
+
+    /// Bytes that it takes.
+    pub fn bytes(&self) -> usize {
+        size_of_val(&self.values[..])
+    }
+
+    /// How many columns a share must have so that `parts` shares, each beginning at a panel, hold all.
+    pub fn share(&self, parts: usize) -> usize {
+        self.n.div_ceil(self.nr).div_ceil(parts) * self.nr
+    }
+
+    /// The columns from `j` on, which begins a panel.
+    pub fn from(&self, j: usize) -> FromColumn<'_> {
+        assert!(j.is_multiple_of(self.nr) && j <= self.n);
+        FromColumn { whole: self, first: j }
+    }
+}
+
+/// Some of the columns of a packed right-hand side.
+#[derive(Clone, Copy)]
+pub struct FromColumn<'a> {
+    whole: &'a PackedColumns,
+    first: usize,
+}
+
+impl<'a> FromColumn<'a> {
+    /// All rows of panel `q`.
+    pub(super) fn panel(&self, q: usize) -> &'a [f32] {
+        let PackedColumns { values, nr, k, .. } = self.whole;
+        &values[self.first * k..][q * nr * k..][..nr * k]
+    }
+}
+
+impl Columns for FromColumn<'_> {
+    fn holds(&self, rows: usize, columns: usize) -> bool {
+        self.whole.k == rows && self.first + columns <= self.whole.n
+    }
+
+    fn panels<'a>(
+        &'a self,
+        kernels: &Kernels,
+        p: Range<usize>,
+        j: Range<usize>,
+        _: &'a mut Vec<f32>,
+    ) -> Panels<'a> {
+        let PackedColumns { values, nr, k, .. } = self.whole;
+        assert_eq!(*nr, kernels.tile()[1]);
+        let offset = (self.first + j.start) * k + p.start * nr;
+        Panels { data: values, stride: k * nr, offset }
+    }
+}

@@ -1,0 +1,284 @@
+//! The CPU backend: the fast kernels, spread over threads.
+//!
+//! Parallelism lives here, never inside a kernel: a batch is cut into pictures or planes, each of
+//! which one thread computes. The cuts do not depend on timing, so results do not either.
+
+mod conv;
+mod inner;
+mod weights;
+
+use super::memory::Memory;
+use super::{Backend, InnerDims, Judged, LossRule, Slot, View, Weighted};
+use likenet_kernels::cpu::argmax::{self, TopK};
+use likenet_kernels::cpu::conv::transposed_by_gemm;
+use likenet_kernels::cpu::gemm::Workspace;
+use likenet_kernels::cpu::table::{self, Kernels};
+use likenet_kernels::cpu::{elementwise, lrn, norm, pool, reduce, softmax, winograd};
+use likenet_kernels::ops::*;
+use rayon::prelude::*;
+use std::sync::Mutex;
+use weights::PackedWeights;
+
+/// Elements that a thread takes at a time in element-by-element work: 64 KiB stay in L2.
+const CHUNK: usize = 1 << 14;
+
+/// Fast kernels in the host's memory, on a pool of threads of its own.
+pub struct Cpu {
+    memory: Memory,
+    kernels: &'static Kernels,
+    pool: rayon::ThreadPool,
+    /// One for each thread.
+    work: Vec<Mutex<Workspace>>,
+    packed: PackedWeights,
+}
+
+impl Cpu {
+    /// A backend with this many threads; 0 means one for each core.
+    ///
+    /// Fails when the threads cannot be started, or `LIKENET_ISA` names an instruction set that the
+    /// machine lacks.
+    pub fn new(threads: usize) -> Result<Self, String> {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .thread_name(|i| format!("likenet-{i}"))
+            .build()
+            .map_err(|e| format!("cannot start {threads} threads: {e}"))?;
+        let kernels = table::best()?;
+        let work = (0..pool.current_num_threads()).map(|_| Mutex::new(Workspace::new(kernels)));
+        Ok(Self {
+            memory: Memory::default(),
+            kernels,
+            work: work.collect(),
+            packed: PackedWeights::default(),
+            pool,
+        })
+    }
+
+    /// Runs `f` on each pair of blocks, or of several neighbouring blocks if they are small: `x` cut into
+    /// `from` elements, `y` into `to`.
+    fn blocks(
+        &mut self,
+        [from, to]: [usize; 2],
+        x: View,
+        y: View,
+        f: impl Fn(&Kernels, &[f32], &mut [f32]) + Sync,
+    ) {
+        let Self { memory, pool, kernels, .. } = self;
+        memory.write_with(y, |m, y| {
+            let x = m.get(x);
+            let several = (CHUNK / from).max(1);
+            pool.install(|| {
+                let pairs = x.par_chunks(several * from).zip(y.par_chunks_mut(several * to));
+                pairs.for_each(|(x, y)| f(kernels, x, y));
+            });
+        });
+    }
+
+    /// Runs `f` in place on each block of `len` elements, with its index.
+    fn in_place(&mut self, len: usize, y: View, f: impl Fn(&Memory, usize, &mut [f32]) + Sync) {
+        let Self { memory, pool, .. } = self;
+        memory.write_with(y, |m, y| {
+            pool.install(|| {
+                let chunks = y.par_chunks_mut(len).enumerate();
+                chunks.for_each(|(i, y)| f(m, i, y));
+            });
+        });
+    }
+}
+
+/// The calling thread's workspace.
+fn with_own<R>(work: &[Mutex<Workspace>], f: impl FnOnce(&mut Workspace) -> R) -> R {
+    let own = &work[rayon::current_thread_index().unwrap_or(0)];
+    // A poisoned lock means that another layer panicked; its panels hold nothing of value.
+    f(&mut own.lock().unwrap_or_else(|e| e.into_inner()))
+}
+
+impl Backend for Cpu {
+    fn name(&self) -> &'static str {
+        "cpu"
+    }
+
+    fn describe(&self) -> String {
+        let threads = self.pool.current_num_threads();
+        format!("{threads} thread(s), {}", self.kernels.gemm_name())
+    }
+
+    fn alloc(&mut self, len: usize) -> Slot {
+        self.memory.alloc(len)
+    }
+
+    fn free(&mut self, slot: Slot) {
+        self.packed.forget(slot);
+        self.memory.free(slot);
+    }
+
+    fn write(&mut self, slot: Slot, at: usize, data: &[f32]) {
+        self.memory.write(slot, at, data);
+    }
+
+    fn read(&self, slot: Slot, out: &mut [f32]) {
+        self.memory.read(slot, out);
+    }
+
+    fn copy_blocks(&mut self, c: &BlockCopy, x: View, y: View) {
+        self.memory.copy_blocks(c, x, y);
+    }
+
+    fn axpby(&mut self, a: f32, x: View, b: f32, y: View) {
+        self.memory.axpby(a, x, b, y);
+    }
+
+    fn divide(&mut self, x: View, divisor: View, y: View) {
+        self.memory.divide(x, divisor, y);
+    }
+
+    fn conv_algorithm(
+        &self,
+        d: &ConvDims,
+        batch: usize,
+        wanted: Option<ConvAlgorithm>,
+    ) -> ConvAlgorithm {
+        let _ = batch;
+        match (wanted, winograd::Scheme::of(d)) {
+            (None | Some(ConvAlgorithm::Winograd), Some(_)) => ConvAlgorithm::Winograd,
+            _ => ConvAlgorithm::Gemm,
+        }
+    }
+
+    fn conv(&mut self, d: &ConvDims, how: ConvAlgorithm, io: Weighted, relu: Option<f32>) {
+        self.packed.conv(&self.pool, self.kernels, &self.memory, d, how, io.weight);
+        let Self { memory, pool, work, packed, .. } = self;
+        memory.write_with(io.y, |m, y| {
+            let filters = packed.filters(io.weight.slot);
+            let bias = io.bias.map(|b| m.get(b));
+            let task = conv::Task { d, x: m.get(io.x), filters, bias, relu };
+            pool.install(|| task.run(work, y));
+        });
+    }
+
+    fn deconv(&mut self, d: &ConvDims, io: Weighted) {
+        let Self { memory, pool, work, .. } = self;
+        memory.write_with(io.y, |m, y| {
+            let (weight, bias) = (m.get(io.weight), io.bias.map(|b| m.get(b)));
+            let pictures = m.get(io.x).par_chunks_exact(d.output_len());
+            let tasks = pictures.zip(y.par_chunks_exact_mut(d.input_len()));
+            pool.install(|| {
+                tasks.for_each(|(x, y)| {
+                    with_own(work, |own| transposed_by_gemm(own, d, x, weight, bias, y));
+                });
+            });
+        });
+    }
+
+    fn inner_product(&mut self, d: &InnerDims, io: Weighted, relu: Option<f32>) {
+        self.packed.inner(&self.pool, self.kernels, &self.memory, d, io.weight);
+        let Self { memory, pool, work, packed, .. } = self;
+        memory.write_with(io.y, |m, y| {
+            let weights = packed.columns(io.weight.slot);
+            let bias = io.bias.map(|b| m.get(b));
+            let task = inner::Task { d, x: m.get(io.x), weights, bias, relu };
+            pool.install(|| task.run(work, y));
+        });
+    }
+
+    fn max_pool(&mut self, d: &PoolDims, x: View, y: View) {
+        let sizes = [d.input.iter().product(), d.output.iter().product()];
+        self.blocks(sizes, x, y, |kernels, x, y| pool::max_fast(kernels, d, x, y));
+    }
+
+    fn max_pool_index(&mut self, d: &PoolDims, x: View, y: View) {
+        let sizes = [d.input.iter().product(), d.output.iter().product()];
+        self.blocks(sizes, x, y, |_, x, y| pool::max_index(d, x, y));
+    }
+
+    fn ave_pool(&mut self, d: &PoolDims, x: View, y: View) {
+        let sizes = [d.input.iter().product(), d.output.iter().product()];
+        self.blocks(sizes, x, y, |kernels, x, y| pool::ave_fast(kernels, d, x, y));
+    }
+
+    fn lrn_across(&mut self, p: &LrnParams, channels: usize, plane: usize, x: View, y: View) {
+        let picture = channels * plane;
+        self.blocks([picture; 2], x, y, |kernels, x, y| {
+            for (x, y) in x.chunks_exact(picture).zip(y.chunks_exact_mut(picture)) {
+                lrn::across_fast(kernels, p, plane, x, y);
+            }
+        });
+    }
+
+    fn lrn_within(&mut self, p: &LrnParams, input: [usize; 2], x: View, y: View) {
+        self.blocks([input[0] * input[1]; 2], x, y, |_, x, y| lrn::within(p, input, x, y));
+    }
+
+    fn unary(&mut self, op: &Unary, y: View) {
+        self.in_place(CHUNK, y, |_, _, y| elementwise::unary(op, y));
+    }
+
+    fn prelu(&mut self, v: AxisView, slope: View, y: View) {
+        self.in_place(v.block(), y, |m, _, y| elementwise::prelu(v, m.get(slope), y));
+    }
+
+    fn scale_bias(&mut self, v: AxisView, scale: Option<View>, bias: Option<View>, y: View) {
+        self.in_place(v.block(), y, |m, _, y| {
+            elementwise::scale_bias(v, scale.map(|s| m.get(s)), bias.map(|b| m.get(b)), y);
+        });
+    }
+
+    fn dropout(&mut self, ratio: f32, seed: u64, y: View) {
+        self.in_place(CHUNK, y, |_, i, y| elementwise::dropout(ratio, seed, i * CHUNK, y));
+    }
+
+    fn eltwise(&mut self, op: &Eltwise, xs: &[View], y: View) {
+        self.in_place(CHUNK, y, |m, i, y| {
+            let part = |x: &View| &m.get(*x)[i * CHUNK..][..y.len()];
+            let inputs: Vec<&[f32]> = xs.iter().map(part).collect();
+            elementwise::eltwise(op, &inputs, y);
+        });
+    }
+
+    fn moments(&mut self, v: AxisView, x: View, mean: View, variance: View) {
+        self.memory.moments(v, x, mean, variance);
+    }
+
+    fn standardise(&mut self, v: AxisView, [mean, variance]: [View; 2], eps: f32, y: View) {
+        self.in_place(v.block(), y, |m, _, y| {
+            norm::standardise(v, m.get(mean), m.get(variance), eps, y);
+        });
+    }
+
+    fn mvn(&mut self, len: usize, deviation: Option<f32>, y: View) {
+        self.in_place(len, y, |_, _, y| norm::mvn(len, deviation, y));
+    }
+
+    fn softmax(&mut self, v: AxisView, x: View, y: View) {
+        self.blocks([v.block(); 2], x, y, |_, x, y| softmax::softmax(v, x, y));
+    }
+
+    fn reduce(&mut self, op: Reduction, len: usize, coeff: f32, x: View, y: View) {
+        self.blocks([len, 1], x, y, |_, x, y| reduce::reduce(op, len, coeff, x, y));
+    }
+
+    fn top_k(&mut self, v: AxisView, top: usize, what: TopK, x: View, y: View) {
+        let out = y.len / v.outer;
+        self.blocks([v.block(), out], x, y, |_, x, y| argmax::top_k(v, top, what, x, y));
+    }
+
+    fn cross_entropy(&mut self, v: AxisView, rule: &LossRule, prob: View, labels: View, y: View) {
+        self.memory.cross_entropy(v, rule, prob, labels, y);
+    }
+
+    fn sigmoid_cross_entropy(&mut self, rule: &LossRule, x: View, targets: View, y: View) {
+        self.memory.sigmoid_cross_entropy(rule, x, targets, y);
+    }
+
+    fn hinge(&mut self, norm: HingeNorm, classes: usize, x: View, labels: View, y: View) {
+        self.memory.hinge(norm, classes, x, labels, y);
+    }
+
+    fn squared_distance(&mut self, divisor: f32, a: View, b: View, y: View) {
+        self.memory.squared_distance(divisor, a, b, y);
+    }
+
+    fn accuracy(&mut self, v: AxisView, top: usize, ignore: Option<i32>, io: Judged) {
+        self.memory.accuracy(v, top, ignore, io);
+    }
+}

@@ -1,0 +1,55 @@
+//! Where and how a network is computed: the arguments that every command which runs one shares.
+
+use clap::{Args, ValueEnum};
+use likenet::backend::{self, Backend};
+use likenet::net::{ConvAlgorithm, Options};
+use likenet::{Error, Result};
+
+/// Backend, threads, algorithm.
+#[derive(Args)]
+pub struct ComputeArgs {
+    /// Where the network is computed
+    #[arg(long, value_parser = ["cpu", "reference"], default_value = "cpu")]
+    pub backend: String,
+    /// Threads; 0 means one for each core
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub threads: usize,
+    /// How convolutions are computed, where they can be [default: whatever is fastest for each]
+    #[arg(long, value_enum)]
+    pub conv: Option<ConvArg>,
+}
+
+/// How convolutions are computed.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ConvArg {
+    /// One matrix product over all patches
+    Gemm,
+    /// Fewer multiplications, over transformed tiles
+    Winograd,
+}
+
+impl From<ConvArg> for ConvAlgorithm {
+    fn from(arg: ConvArg) -> Self {
+        match arg {
+            ConvArg::Gemm => Self::Gemm,
+            ConvArg::Winograd => Self::Winograd,
+        }
+    }
+}
+
+impl ComputeArgs {
+    /// A backend as asked for.
+    pub fn backend(&self) -> Result<Box<dyn Backend>> {
+        backend::by_name(&self.backend, self.threads).map_err(Error::Invalid)
+    }
+
+    /// Options of a network that is computed so.
+    pub fn options(&self) -> Options {
+        Options {
+            backend: self.backend.clone(),
+            threads: self.threads,
+            conv: self.conv.map(ConvAlgorithm::from),
+            ..Options::default()
+        }
+    }
+}
