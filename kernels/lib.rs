@@ -7,4 +7,5 @@
 //! compare the faster bodies with.
 
 pub mod cpu;
+pub mod memory;
 pub mod ops;

@@ -70,26 +70,45 @@ impl ConvDims {
     }
 }
 
-/// How a convolution is computed. All give the same sums, rounded differently.
+/// How a convolution or a fully connected layer is computed. All give the same sums, rounded differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ConvAlgorithm {
-    /// Six nested loops, sums in `f64`: the definition.
+pub enum Algorithm {
+    /// Nested loops, sums in `f64`: the definition.
     Plain,
-    /// One matrix product a group; patches are laid out panel by panel.
+    /// Every tap reads the picture itself, which is laid out once.
+    Direct,
+    /// A matrix product; a convolution's patches are laid out panel by panel.
     Gemm,
     /// Fewer multiplications, over tiles that are transformed before and after.
     Winograd,
+    /// Direct, in the processor's matrix unit, each number as the sum of two `bf16`.
+    Tiles,
 }
 
-impl ConvAlgorithm {
+impl Algorithm {
     /// Its name on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Plain => "plain",
+            Self::Direct => "direct",
             Self::Gemm => "gemm",
             Self::Winograd => "winograd",
+            Self::Tiles => "tiles",
         }
     }
+}
+
+/// Sizes of a fully connected layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InnerDims {
+    /// Rows of the batch.
+    pub rows: usize,
+    /// Inputs of a row.
+    pub inputs: usize,
+    /// Outputs of a row.
+    pub outputs: usize,
+    /// Weights are `(inputs, outputs)` instead of `(outputs, inputs)`.
+    pub transpose: bool,
 }
 
 /// Pooling over planes of one size.

@@ -4,21 +4,27 @@ mod common;
 
 use common::{golden, npy, relative_error};
 use likenet::layer::Phase;
-use likenet::net::{Keep, Net, NetState, Options};
+use likenet::net::{Algorithm, Keep, Net, NetState, Options};
 use serde_json::Value;
 use std::path::Path;
-
-const TOLERANCE: f32 = 1e-5;
 
 fn names<'a>(case: &'a Value, field: &str) -> impl Iterator<Item = &'a String> {
     case[field].as_object().expect("an object").keys()
 }
 
+/// How cases are computed, and how far a blob may be from Caffe's, in shares of its maximum.
+struct Run {
+    backend: &'static str,
+    conv: Option<Algorithm>,
+    tolerance: f32,
+}
+
 /// Runs one case; every blob or parameter that differs, in words.
-fn differences(dir: &Path, case: &Value, backend: &str) -> Vec<String> {
+fn differences(dir: &Path, case: &Value, run: &Run) -> Vec<String> {
     let phase = if case["phase"] == "TRAIN" { Phase::Train } else { Phase::Test };
     let options = Options {
-        backend: backend.into(),
+        backend: run.backend.into(),
+        conv: run.conv,
         threads: 2,
         keep: Keep::Outputs,
         state: NetState { phase, ..NetState::default() },
@@ -41,7 +47,7 @@ fn differences(dir: &Path, case: &Value, backend: &str) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut compare = |what: &str, got: &[f32], want: &[f32]| {
         let error = relative_error(got, want);
-        if error.is_nan() || error > TOLERANCE {
+        if error.is_nan() || error > run.tolerance {
             wrong.push(format!("{what}: relative error {error:e}"));
         }
     };
@@ -62,7 +68,8 @@ fn differences(dir: &Path, case: &Value, backend: &str) -> Vec<String> {
     wrong
 }
 
-fn all_cases(backend: &str) {
+fn all_cases(backend: &'static str, conv: Option<Algorithm>, tolerance: f32) {
+    let settings = Run { backend, conv, tolerance };
     let root = golden("caffe-ops");
     let manifest = std::fs::read_to_string(root.join("manifest.json")).expect("manifest");
     let cases: Vec<Value> = serde_json::from_str(&manifest).expect("JSON");
@@ -75,21 +82,25 @@ fn all_cases(backend: &str) {
             continue;
         }
         run += 1;
-        for wrong in differences(&root.join(name), case, backend) {
+        for wrong in differences(&root.join(name), case, &settings) {
             failures.push(format!("{name}: {wrong}"));
         }
     }
     assert!(failures.is_empty(), "{} of {run}:\n{}", failures.len(), failures.join("\n"));
     assert_eq!(run, 165);
-    println!("{backend}: {run} cases of the real Caffe within {TOLERANCE:e}");
+    let how = conv.map_or("", Algorithm::name);
+    println!("{backend} {how}: {run} cases of the real Caffe within {tolerance:e}");
 }
 
 #[test]
 fn reference_equals_caffe() {
-    all_cases("reference");
+    all_cases("reference", None, 1e-5);
 }
 
 #[test]
 fn cpu_equals_caffe() {
-    all_cases("cpu");
+    all_cases("cpu", None, 5e-5);
+    all_cases("cpu", Some(Algorithm::Direct), 1e-5);
+    all_cases("cpu", Some(Algorithm::Gemm), 1e-5);
+    all_cases("cpu", Some(Algorithm::Winograd), 5e-5);
 }

@@ -6,44 +6,49 @@ use common::{npy, relative_error, shared};
 use likenet::classify::{Head, Tally, Truth, scores};
 use likenet::feed::{Preparation, Views, feed};
 use likenet::image::{Classifier, ClassifierOptions, Limits, Mean, list_pictures};
-use likenet::net::{Net, Options};
+use likenet::net::{Algorithm, Net, Options};
 
-fn network(backend: &str, batch: usize) -> Option<Net> {
+fn network(backend: &str, conv: Option<Algorithm>, batch: usize) -> Option<Net> {
     let net = shared("data/squeezenet/deploy.prototxt")?;
     let weights = shared("data/squeezenet/squeezenet_v1.0.caffemodel")?;
-    let options = Options { backend: backend.into(), batch: Some(batch), ..Options::default() };
+    let options =
+        Options { backend: backend.into(), conv, batch: Some(batch), ..Options::default() };
     Some(Net::load(net, weights, options).expect("SqueezeNet"))
 }
 
-fn eight_inputs(backend: &str) {
-    let Some(mut net) = network(backend, 8) else { return };
+/// Probabilities are within 1e-5, scores within so much of their largest.
+fn eight_inputs(backend: &str, conv: Option<Algorithm>, tolerance: f32) {
+    let Some(mut net) = network(backend, conv, 8) else { return };
     let golden = |name: &str| npy(&shared("golden/squeezenet").expect("shared").join(name));
     let (input, want) = (golden("input8.npy"), golden("prob8.npy"));
     let mut head = Head::find(&net).expect("one output");
     assert!(head.softmax, "this description ends without a softmax");
     let got = scores(&mut net, "data", &head, &input, 1).expect("scores").concat();
     let worst = got.iter().zip(&want).map(|(g, w)| (g - w).abs()).fold(0.0, f32::max);
-    println!("{backend}: probabilities within {worst:e}");
     assert!(worst < 1e-5, "{backend}: probabilities differ by {worst}");
     head.softmax = false;
     let got = scores(&mut net, "data", &head, &input, 1).expect("scores").concat();
     let error = relative_error(&got, &golden("pool_final8.npy"));
-    assert!(error < 1e-5, "{backend}: scores differ by {error}");
+    let how = conv.map_or("the plan's choice", Algorithm::name);
+    println!("{backend}: SqueezeNet, {how}: probabilities within {worst:.1e}, scores {error:.1e}");
+    assert!(error < tolerance, "{backend}: scores differ by {error}");
 }
 
 #[test]
 fn eight_inputs_on_the_reference_backend() {
-    eight_inputs("reference");
+    eight_inputs("reference", None, 1e-5);
 }
 
 #[test]
 fn eight_inputs_on_the_cpu_backend() {
-    eight_inputs("cpu");
+    eight_inputs("cpu", None, 5e-5);
+    eight_inputs("cpu", Some(Algorithm::Direct), 1e-5);
+    eight_inputs("cpu", Some(Algorithm::Winograd), 5e-5);
 }
 
 #[test]
 fn accuracy_on_four_hundred_photos() {
-    let Some(mut net) = network("cpu", 16) else { return };
+    let Some(mut net) = network("cpu", None, 16) else { return };
     let photos = shared("data/photos").expect("shared");
     let truth = Truth::read(&photos.join("labels.tsv")).expect("labels");
     let paths = list_pictures(&photos).expect("photos").into_iter().map(|p| p.path);

@@ -3,9 +3,9 @@
 mod common;
 
 use common::{relative_error, shared};
+use likenet::backend::Reference;
 use likenet::net::{
-    Architecture, ConvAlgorithm, Description, Graph, Keep, Net, NetState, Options, Plan, Summary,
-    architectures,
+    Architecture, Description, Graph, Keep, Net, NetState, Options, Plan, Summary, architectures,
 };
 use likenet::shape::Shape;
 
@@ -21,7 +21,7 @@ const KNOWN: [(&str, usize, usize, u64); 6] = [
 
 fn summary(description: &Description, inputs: &[(String, Shape)]) -> Summary {
     let graph = Graph::new(description, inputs, Some(1)).expect("graph");
-    Summary::new(&graph, &Plan::new(&graph, &Keep::Outputs, |_, _| ConvAlgorithm::Plain))
+    Summary::new(&graph, &Plan::new(&graph, &Keep::Outputs, &Reference::new(), None))
 }
 
 #[test]

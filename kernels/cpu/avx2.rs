@@ -10,7 +10,7 @@ stamp_simd! {
     add _mm256_add_ps, sub _mm256_sub_ps, mul _mm256_mul_ps, div _mm256_div_ps,
     max _mm256_max_ps, min _mm256_min_ps;
     load_first load_first, store_first store_first, transpose transpose,
-    rsqrt rsqrt, load_even load_even
+    rsqrt rsqrt, even even
 }
 
 /// All bits set in the first `n` lanes.
@@ -47,11 +47,10 @@ unsafe fn rsqrt(x: __m256) -> __m256 {
 }
 
 #[inline(always)]
-unsafe fn load_even(from: *const f32) -> __m256 {
-    // SAFETY: the caller promises the set and 16 readable values.
+unsafe fn even(v: __m256, next: __m256) -> __m256 {
+    // SAFETY: the caller promises the set.
     unsafe {
-        let pairs = _mm256_shuffle_ps::<0x88>(_mm256_loadu_ps(from), _mm256_loadu_ps(from.add(8)));
-        let pairs = _mm256_castps_pd(pairs);
+        let pairs = _mm256_castps_pd(_mm256_shuffle_ps::<0x88>(v, next));
         _mm256_castpd_ps(_mm256_permute4x64_pd::<0xd8>(pairs))
     }
 }

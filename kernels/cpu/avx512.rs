@@ -10,7 +10,7 @@ stamp_simd! {
     add _mm512_add_ps, sub _mm512_sub_ps, mul _mm512_mul_ps, div _mm512_div_ps,
     max _mm512_max_ps, min _mm512_min_ps;
     load_first load_first, store_first store_first, transpose transpose,
-    rsqrt rsqrt, load_even load_even
+    rsqrt rsqrt, even even
 }
 
 /// A mask of the first `n` lanes.
@@ -43,11 +43,11 @@ unsafe fn rsqrt(x: __m512) -> __m512 {
 }
 
 #[inline(always)]
-unsafe fn load_even(from: *const f32) -> __m512 {
-    // SAFETY: the caller promises the set and 32 readable values.
+unsafe fn even(v: __m512, next: __m512) -> __m512 {
+    // SAFETY: the caller promises the set.
     unsafe {
         let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
-        _mm512_permutex2var_ps(_mm512_loadu_ps(from), even, _mm512_loadu_ps(from.add(16)))
+        _mm512_permutex2var_ps(v, even, next)
     }
 }
 

@@ -6,8 +6,9 @@
 //! 2006), which exists only panel by panel ([`Patches`]).
 
 use super::gemm::{self, Left, Matrix, Sizes, Start, Target, Workspace};
-use super::panels::{Columns, Panels, prepare};
+use super::panels::{Columns, Panels};
 use super::table::Kernels;
+use crate::memory::Buffer;
 use crate::ops::ConvDims;
 use std::ops::Range;
 
@@ -74,11 +75,11 @@ impl Columns for Patches<'_> {
         kernels: &Kernels,
         p: Range<usize>,
         j: Range<usize>,
-        buffer: &'a mut Vec<f32>,
+        buffer: &'a mut Buffer<f32>,
     ) -> Panels<'a> {
         let [_, nr] = kernels.tile();
         let stride = nr * p.len();
-        let buffer = prepare(buffer, j.len().div_ceil(nr) * stride);
+        let buffer = buffer.at_least(j.len().div_ceil(nr) * stride);
         self.pack(p, j, nr, buffer);
         Panels::new(buffer, stride)
     }
@@ -148,6 +149,47 @@ fn inside(d: &ConvDims, axis: usize, tap: usize) -> Range<usize> {
         .div_ceil(w.stride[axis])
         .min(d.output[axis]);
     from.min(to)..to
+}
+
+/// Where a convolution reads and writes: some filters of one group of some pictures.
+///
+/// The next picture is `d.input_len()` behind the last in `x`, `d.output_len()` in `y`.
+pub struct Pictures<'a> {
+    /// How many.
+    pub count: usize,
+    /// The first of the group's planes of the first picture, and all that follows.
+    pub x: &'a [f32],
+    /// Which group.
+    pub group: usize,
+    /// Filters of the group to compute; where they were packed, the first begins a panel.
+    pub filters: Range<usize>,
+    /// One value for each of `filters`.
+    pub bias: Option<&'a [f32]>,
+    /// What negative results are multiplied with, if anything: 0 is ReLU.
+    pub relu: Option<f32>,
+    /// The plane of the first of `filters` of the first picture, and all that follows.
+    pub y: &'a mut [f32],
+}
+
+impl Pictures<'_> {
+    /// # Panics
+    /// When a slice is too short.
+    pub(super) fn check(&self, d: &ConvDims) {
+        if self.count == 0 {
+            return;
+        }
+        let in_planes = d.input_len() / d.group;
+        assert!(self.x.len() >= (self.count - 1) * d.input_len() + in_planes);
+        let out_planes = self.filters.len() * d.positions();
+        assert!(self.y.len() >= (self.count - 1) * d.output_len() + out_planes);
+        assert!(self.bias.is_none_or(|b| b.len() >= self.filters.len()));
+        assert!(self.group < d.group && self.filters.end <= d.filters / d.group);
+    }
+
+    /// The group's planes of picture `i`.
+    pub(super) fn picture(&self, d: &ConvDims, i: usize) -> &[f32] {
+        &self.x[i * d.input_len()..][..d.input_len() / d.group]
+    }
 }
 
 /// Some filters of one group of one picture as a matrix product.

@@ -17,6 +17,7 @@ use super::micro::{self, Tile};
 use super::panels::{Columns, PackedRows, Panels, pack_rows, panel_height};
 use super::simd::{Simd, SimdOp, TILE_VECTORS};
 use super::table::Kernels;
+use crate::memory::Buffer;
 use std::ops::Range;
 
 /// A matrix inside a slice: element (i, j) is `data[i · row + j · col]`.
@@ -110,7 +111,7 @@ impl Left<'_> {
         i: Range<usize>,
         p: Range<usize>,
         height: usize,
-        buffer: &'b mut Vec<f32>,
+        buffer: &'b mut Buffer<f32>,
     ) -> Panels<'b> {
         match self {
             Left::Packed(a, first) => a.panels(first + i.start, p.start),
@@ -152,15 +153,27 @@ const NC: usize = 4096;
 pub struct Workspace {
     /// The instruction set.
     pub kernels: &'static Kernels,
-    rows: Vec<f32>,
-    columns: Vec<f32>,
+    pub(super) rows: Buffer<f32>,
+    pub(super) columns: Buffer<f32>,
+    /// A laid-out picture.
+    pub(super) picture: Buffer<f32>,
     pub(super) winograd: super::winograd::Buffers,
+    #[cfg(target_arch = "x86_64")]
+    pub(super) tiles: super::amx::Buffer,
 }
 
 impl Workspace {
     /// A workspace without memory yet.
     pub fn new(kernels: &'static Kernels) -> Self {
-        Self { kernels, rows: vec![], columns: vec![], winograd: Default::default() }
+        Self {
+            kernels,
+            rows: Buffer::default(),
+            columns: Buffer::default(),
+            picture: Buffer::default(),
+            winograd: Default::default(),
+            #[cfg(target_arch = "x86_64")]
+            tiles: Default::default(),
+        }
     }
 }
 

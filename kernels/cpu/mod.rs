@@ -1,14 +1,20 @@
 //! Kernels for the CPU. Each file: the plain loop first, then what is faster.
 
+#[cfg(target_arch = "x86_64")]
+pub mod amx;
 pub mod argmax;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 pub mod conv;
+pub mod direct;
 pub mod elementwise;
+pub mod filters;
 pub mod gemm;
 pub mod gemv;
+mod geometry;
+pub mod inner;
 pub mod loss;
 pub mod lrn;
 mod micro;

@@ -9,6 +9,7 @@
 
 use super::gemm::Matrix;
 use super::table::Kernels;
+use crate::memory::Buffer;
 use std::ops::Range;
 
 /// Panels that lie one after the other: panel q begins at `q · stride + offset`.
@@ -57,16 +58,8 @@ pub trait Columns {
         kernels: &Kernels,
         p: Range<usize>,
         j: Range<usize>,
-        buffer: &'a mut Vec<f32>,
+        buffer: &'a mut Buffer<f32>,
     ) -> Panels<'a>;
-}
-
-/// The first `len` elements of a buffer that grows when it must.
-pub fn prepare(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
-    if buffer.len() < len {
-        buffer.resize(len, 0.0);
-    }
-    &mut buffer[..len]
 }
 
 impl Columns for Matrix<'_> {
@@ -79,11 +72,11 @@ impl Columns for Matrix<'_> {
         kernels: &Kernels,
         p: Range<usize>,
         j: Range<usize>,
-        buffer: &'a mut Vec<f32>,
+        buffer: &'a mut Buffer<f32>,
     ) -> Panels<'a> {
         let [_, nr] = kernels.tile();
         let stride = nr * p.len();
-        let buffer = prepare(buffer, j.len().div_ceil(nr) * stride);
+        let buffer = buffer.at_least(j.len().div_ceil(nr) * stride);
         pack_columns(self, p, j, nr, buffer);
         Panels::new(buffer, stride)
     }
@@ -122,11 +115,11 @@ pub fn pack_rows<'a>(
     i: Range<usize>,
     p: Range<usize>,
     height: usize,
-    buffer: &'a mut Vec<f32>,
+    buffer: &'a mut Buffer<f32>,
 ) -> Panels<'a> {
     let lanes = kernels.lanes();
     let stride = p.len().next_multiple_of(lanes) * height;
-    let buffer = prepare(buffer, i.len().div_ceil(height) * stride);
+    let buffer = buffer.at_least(i.len().div_ceil(height) * stride);
     for (r, i) in i.enumerate() {
         let panel = &mut buffer[r / height * stride..][..stride];
         for (block, p0) in panel.chunks_exact_mut(height * lanes).zip(p.clone().step_by(lanes)) {
@@ -140,7 +133,7 @@ pub fn pack_rows<'a>(
 
 /// A left-hand side packed once, for many products: the weights of a convolution.
 pub struct PackedRows {
-    values: Vec<f32>,
+    values: Buffer<f32>,
     height: usize,
     lanes: usize,
     m: usize,
@@ -154,14 +147,14 @@ impl PackedRows {
     /// When the slice is too short.
     pub fn new(kernels: &Kernels, m: usize, k: usize, a: Matrix) -> Self {
         assert!(a.holds(m, k));
-        let (height, mut values) = (panel_height(kernels, m), vec![]);
+        let (height, mut values) = (panel_height(kernels, m), Buffer::default());
         pack_rows(kernels, &a, 0..m, 0..k, height, &mut values);
         Self { values, height, lanes: kernels.lanes(), m, k }
     }
 
     /// Bytes that it takes.
     pub fn bytes(&self) -> usize {
-        size_of_val(&self.values[..])
+        self.values.bytes()
     }
 
     /// Rows of a panel.
@@ -189,7 +182,7 @@ impl PackedRows {
 
 /// A right-hand side packed once, for many products: the weights of a fully connected layer.
 pub struct PackedColumns {
-    values: Vec<f32>,
+    values: Buffer<f32>,
     nr: usize,
     k: usize,
     n: usize,
@@ -203,14 +196,19 @@ impl PackedColumns {
     pub fn new(kernels: &Kernels, k: usize, n: usize, b: Matrix) -> Self {
         assert!(b.holds(k, n));
         let [_, nr] = kernels.tile();
-        let mut values = vec![0.0; n.next_multiple_of(nr) * k];
+        let mut values = Buffer::zeroed(n.next_multiple_of(nr) * k);
         pack_columns(&b, 0..k, 0..n, nr, &mut values);
         Self { values, nr, k, n }
     }
 
     /// Bytes that it takes.
     pub fn bytes(&self) -> usize {
-        size_of_val(&self.values[..])
+        self.values.bytes()
+    }
+
+    /// Rows of the right-hand side: inputs of the layer.
+    pub fn inputs(&self) -> usize {
+        self.k
     }
 
     /// How many columns a share must have so that `parts` shares, each beginning at a panel, hold all.
@@ -250,7 +248,7 @@ impl Columns for FromColumn<'_> {
         kernels: &Kernels,
         p: Range<usize>,
         j: Range<usize>,
-        _: &'a mut Vec<f32>,
+        _: &'a mut Buffer<f32>,
     ) -> Panels<'a> {
         let PackedColumns { values, nr, k, .. } = self.whole;
         assert_eq!(*nr, kernels.tile()[1]);

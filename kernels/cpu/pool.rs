@@ -171,7 +171,7 @@ unsafe fn every<S: Simd>(from: *const f32, stride: usize) -> S {
     unsafe {
         match stride {
             1 => S::load(from),
-            2 => S::load_even(from),
+            2 => S::load(from).even(S::load(from.add(S::LANES))),
             _ => {
                 let mut lanes = [0f32; 16];
                 for (i, lane) in lanes[..S::LANES].iter_mut().enumerate() {

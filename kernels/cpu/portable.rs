@@ -84,9 +84,9 @@ unsafe impl Simd for f32x8 {
     }
 
     #[inline(always)]
-    unsafe fn load_even(from: *const f32) -> Self {
-        // SAFETY: the caller promises sixteen readable values.
-        Self::new(std::array::from_fn(|i| unsafe { *from.add(2 * i) }))
+    unsafe fn even(self, next: Self) -> Self {
+        let (a, b) = (self.to_array(), next.to_array());
+        Self::new([a[0], a[2], a[4], a[6], b[0], b[2], b[4], b[6]])
     }
 
     #[inline(always)]

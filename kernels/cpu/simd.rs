@@ -97,11 +97,11 @@ pub unsafe trait Simd: Copy {
     /// As for the trait.
     unsafe fn rsqrt(self) -> Self;
 
-    /// Every second of `2 · LANES` values, from the first on.
+    /// Lanes 0, 2, 4 … of this vector, then those of `next`.
     ///
     /// # Safety
-    /// As for the trait; `from` must be valid for `2 · LANES` reads.
-    unsafe fn load_even(from: *const f32) -> Self;
+    /// As for the trait.
+    unsafe fn even(self, next: Self) -> Self;
 
     /// Reads `LANES` rows of `LANES` values, `from_row` apart, and writes their transpose in rows that
     /// are `to_row` apart.
@@ -130,7 +130,7 @@ pub trait SimdOp {
 }
 
 /// Implements [`Simd`] for an instruction set whose intrinsics have one signature each. `load_first`,
-/// `store_first`, `transpose`, `rsqrt` and `load_even` name functions of the same signature as the
+/// `store_first`, `transpose`, `rsqrt` and `even` name functions of the same signature as the
 /// trait's.
 #[cfg(target_arch = "x86_64")]
 macro_rules! stamp_simd {
@@ -138,7 +138,7 @@ macro_rules! stamp_simd {
      splat $splat:ident, load $load:ident, store $store:ident, mul_add $mul_add:ident,
      $($name:ident $binary:ident),*;
      load_first $load_first:ident, store_first $store_first:ident, transpose $transpose:ident,
-     rsqrt $rsqrt:ident, load_even $load_even:ident) => {
+     rsqrt $rsqrt:ident, even $even:ident) => {
         // SAFETY: the trait's callers promise the instruction set, and the pointers.
         unsafe impl $crate::cpu::simd::Simd for $vector {
             const LANES: usize = $lanes;
@@ -187,9 +187,9 @@ macro_rules! stamp_simd {
             }
 
             #[inline(always)]
-            unsafe fn load_even(from: *const f32) -> Self {
-                // SAFETY: the caller promises the instruction set and `2 · LANES` readable values.
-                unsafe { $load_even(from) }
+            unsafe fn even(self, next: Self) -> Self {
+                // SAFETY: the caller promises the instruction set.
+                unsafe { $even(self, next) }
             }
 
             $(#[inline(always)]
@@ -261,7 +261,7 @@ mod tests {
                 check(a.div(b), |x| x / 4.0);
                 check(a.max(b), |x| x.max(4.0));
                 check(a.min(b), |x| x.min(4.0));
-                check(S::load_even(x[1..].as_ptr()), |x| 2.0 * x - 1.0);
+                check(a.even(S::load(x[n + 1..].as_ptr())), |x| 2.0 * x - 1.0);
                 near(2f32.powi(-22), a.rsqrt(), |x| x.sqrt().recip());
                 check(a.mul_add(b, a), |x| x * 5.0);
                 check(S::splat(f32::NAN).max(b), |_| 4.0);

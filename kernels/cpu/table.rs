@@ -4,6 +4,8 @@
 //! only after asking the machine. Tests and benches loop over [`available`], so a new entry is tested
 //! and measured by being listed.
 
+#[cfg(target_arch = "x86_64")]
+use super::amx::Amx;
 use super::simd::{Simd, SimdOp, TILE_VECTORS};
 use std::sync::LazyLock;
 
@@ -15,6 +17,9 @@ pub struct Kernels {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Set {
+    /// AVX-512, and tiles beside it.
+    #[cfg(target_arch = "x86_64")]
+    Amx(Amx),
     #[cfg(target_arch = "x86_64")]
     Avx512,
     #[cfg(target_arch = "x86_64")]
@@ -27,6 +32,8 @@ impl Kernels {
     pub fn name(&self) -> &'static str {
         match self.set {
             #[cfg(target_arch = "x86_64")]
+            Set::Amx(_) => "amx",
+            #[cfg(target_arch = "x86_64")]
             Set::Avx512 => "avx512",
             #[cfg(target_arch = "x86_64")]
             Set::Avx2 => "avx2",
@@ -38,6 +45,23 @@ impl Kernels {
     pub fn gemm_name(&self) -> String {
         let [rows, columns] = self.tile();
         format!("{}_gemm_{rows}x{columns}", self.name())
+    }
+
+    /// The proof that tiles can be used, if they can.
+    #[cfg(target_arch = "x86_64")]
+    pub fn amx(&self) -> Option<Amx> {
+        match self.set {
+            Set::Amx(amx) => Some(amx),
+            _ => None,
+        }
+    }
+
+    /// Whether there are tiles for `bf16`.
+    pub fn has_tiles(&self) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        return self.amx().is_some();
+        #[cfg(not(target_arch = "x86_64"))]
+        false
     }
 
     /// Lanes of a vector.
@@ -55,7 +79,7 @@ impl Kernels {
         match self.set {
             // SAFETY: only `AVAILABLE` makes a `Kernels`, after detecting its set.
             #[cfg(target_arch = "x86_64")]
-            Set::Avx512 => unsafe { x86::avx512(op) },
+            Set::Amx(_) | Set::Avx512 => unsafe { x86::avx512(op) },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
             Set::Avx2 => unsafe { x86::avx2(op) },
@@ -109,6 +133,7 @@ static AVAILABLE: LazyLock<Vec<Kernels>> = LazyLock::new(|| {
     let mut found = Vec::new();
     #[cfg(target_arch = "x86_64")]
     {
+        found.extend(Amx::detect().map(|amx| Kernels { set: Set::Amx(amx) }));
         if is_x86_feature_detected!("avx512f") {
             found.push(Kernels { set: Set::Avx512 });
         }

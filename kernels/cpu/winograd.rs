@@ -22,11 +22,12 @@
 //! A strip is a row of tiles of one picture; some strips at a time go through the three stages, as many
 //! as the caches hold.
 
+use super::conv::Pictures;
 use super::gemm::Workspace;
 use super::micro::{self, Tile, bend};
-use super::panels::prepare;
 use super::simd::{Simd, SimdOp};
 use super::table::Kernels;
+use crate::memory::Buffer;
 use crate::ops::ConvDims;
 use std::ops::Range;
 
@@ -85,7 +86,7 @@ impl Scheme {
 /// Transformed filters of one group: for each of 49 points panels of nr filters, in each channel after
 /// channel.
 pub struct Weights {
-    values: Vec<f32>,
+    values: Buffer<f32>,
     scheme: Scheme,
     channels: usize,
     filters: usize,
@@ -102,7 +103,7 @@ impl Weights {
         let (filters, channels) = (d.filters / d.group, scheme.channels(d));
         assert_eq!(weights.len(), filters * d.patch_len());
         let panels = filters.div_ceil(nr);
-        let mut values = vec![0.0; VALUES * panels * channels * nr];
+        let mut values = Buffer::zeroed(VALUES * panels * channels * nr);
         let g = filter_transform(scheme.r);
         let [kernel, _] = d.window.kernel;
         for (f, filter) in weights.chunks_exact(d.patch_len()).enumerate() {
@@ -135,7 +136,7 @@ impl Weights {
 
     /// Bytes that they take.
     pub fn bytes(&self) -> usize {
-        size_of_val(&self.values[..])
+        self.values.bytes()
     }
 
     /// How many filters a share must have so that `parts` shares, each beginning at a panel, hold all.
@@ -211,31 +212,14 @@ unsafe fn output_transform<S: Simd, const M: usize>(v: [S; POINTS]) -> [S; M] {
 #[derive(Default)]
 pub(super) struct Buffers {
     /// One strip of the picture, or of the output, with channels innermost.
-    strip: Vec<f32>,
+    strip: Buffer<f32>,
     /// V: 49 matrices, each by blocks of `LANES` channels, tile after tile.
-    inputs: Vec<f32>,
+    inputs: Buffer<f32>,
     /// M: 49 matrices, each by panels of nr filters, tile after tile.
-    outputs: Vec<f32>,
+    outputs: Buffer<f32>,
 }
 
-/// Where a convolution reads and writes.
-pub struct Pictures<'a> {
-    /// How many.
-    pub count: usize,
-    /// The first of the group's planes of the first picture, and all that follows.
-    pub x: &'a [f32],
-    /// Filters to compute; the first begins a panel.
-    pub filters: Range<usize>,
-    /// One value for each of `filters`.
-    pub bias: Option<&'a [f32]>,
-    /// What negative results are multiplied with, if anything: 0 is ReLU.
-    pub relu: Option<f32>,
-    /// The plane of the first of `filters` of the first picture, and all that follows.
-    pub y: &'a mut [f32],
-}
-
-/// Some filters of one group of some pictures, one thread; the next picture is `d.input_len()` behind the
-/// last in x, `d.output_len()` in y.
+/// Some filters of one group of some pictures, one thread.
 ///
 /// # Panics
 /// When a slice is too short, or the weights are of another convolution.
@@ -245,14 +229,10 @@ pub fn fast(work: &mut Workspace, d: &ConvDims, weights: &Weights, io: Pictures)
     if io.count == 0 || io.filters.is_empty() {
         return;
     }
+    io.check(d);
     assert_eq!(Scheme::of(d), Some(weights.scheme));
     assert_eq!((weights.channels, weights.nr), (weights.scheme.channels(d), kernels.tile()[1]));
     assert!(io.filters.start.is_multiple_of(weights.nr) && io.filters.end <= weights.filters);
-    assert!(io.bias.is_none_or(|b| b.len() >= io.filters.len()));
-    let in_planes = d.channels / d.group * d.input[0] * d.input[1];
-    assert!(io.x.len() >= (io.count - 1) * d.input_len() + in_planes);
-    let out_planes = io.filters.len() * d.positions();
-    assert!(io.y.len() >= (io.count - 1) * d.output_len() + out_planes);
     let op = Convolution { d, weights, io, buffers: winograd, m, r };
     kernels.run(op);
 }
@@ -327,9 +307,9 @@ impl Convolution<'_> {
                 strip_width: M * columns + self.r - 1 + S::LANES,
             };
             let Buffers { strip, inputs, outputs } = &mut *self.buffers;
-            prepare(strip, POINTS * layout.strip_width * S::LANES + S::LANES * S::LANES);
-            prepare(inputs, VALUES * layout.input_stride);
-            prepare(outputs, VALUES * layout.output_stride);
+            strip.at_least(POINTS * layout.strip_width * S::LANES + S::LANES * S::LANES);
+            inputs.at_least(VALUES * layout.input_stride);
+            outputs.at_least(VALUES * layout.output_stride);
             // SAFETY: the buffers hold what the layout says; the instruction set is the caller's promise.
             unsafe {
                 for (i, s) in block.clone().enumerate() {
@@ -627,7 +607,7 @@ mod tests {
                 let filters = from..out.min(from + share);
                 let bias = Some(&bias[g * out + from..]);
                 let y = &mut got[(g * out + from) * d.positions()..];
-                fast(work, d, &weights, Pictures { count, x, filters, bias, relu, y });
+                fast(work, d, &weights, Pictures { count, x, group: g, filters, bias, relu, y });
             }
         }
         let largest = want.iter().fold(0f32, |a, v| a.max(v.abs()));
@@ -678,7 +658,15 @@ mod tests {
         let kernels = &available()[0];
         let weights = Weights::new(kernels, Scheme::of(&d).unwrap(), &d, &x);
         let mut y = [0.0];
-        let io = Pictures { count: 1, x: &x, filters: 0..1, bias: None, relu: None, y: &mut y };
+        let io = Pictures {
+            count: 1,
+            x: &x,
+            group: 0,
+            filters: 0..1,
+            bias: None,
+            relu: None,
+            y: &mut y,
+        };
         fast(&mut Workspace::new(kernels), &d, &weights, io);
         assert!((y[0] - 285.0).abs() < 1e-3, "{}", y[0]);
     }

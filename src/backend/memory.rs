@@ -1,12 +1,12 @@
 //! The slots of a backend that computes in the host's memory.
 
 use super::{Slot, View};
-use crate::tensor::Buffer;
+use likenet_kernels::memory::Buffer;
 
 /// Buffers by slot.
 #[derive(Default)]
 pub(super) struct Memory {
-    buffers: Vec<Buffer>,
+    buffers: Vec<Buffer<f32>>,
     /// How often each slot was written: what was derived from older contents is stale.
     versions: Vec<u64>,
     freed: Vec<usize>,

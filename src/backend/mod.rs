@@ -11,11 +11,12 @@ mod reference;
 mod small;
 
 pub use cpu::Cpu;
+pub use likenet_kernels::ops::InnerDims;
 pub use reference::Reference;
 
 use likenet_kernels::cpu::argmax::TopK;
 use likenet_kernels::ops::{
-    AxisView, BlockCopy, ConvAlgorithm, ConvDims, Eltwise, HingeNorm, LrnParams, Normalization,
+    Algorithm, AxisView, BlockCopy, ConvDims, Eltwise, HingeNorm, LrnParams, Normalization,
     PoolDims, Reduction, Unary,
 };
 
@@ -43,19 +44,6 @@ pub struct Weighted {
     pub bias: Option<View>,
     /// Output.
     pub y: View,
-}
-
-/// Sizes of a fully connected layer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct InnerDims {
-    /// Rows of the batch.
-    pub rows: usize,
-    /// Inputs of a row.
-    pub inputs: usize,
-    /// Outputs of a row.
-    pub outputs: usize,
-    /// Weights are `(inputs, outputs)` instead of `(outputs, inputs)`.
-    pub transpose: bool,
 }
 
 /// How a loss over labels is summed and divided.
@@ -96,18 +84,15 @@ pub trait Backend: Send {
     fn divide(&mut self, x: View, divisor: View, y: View);
 
     /// How this backend computes a convolution over a batch: as `wanted`, if that can be had.
-    fn conv_algorithm(
-        &self,
-        d: &ConvDims,
-        batch: usize,
-        wanted: Option<ConvAlgorithm>,
-    ) -> ConvAlgorithm;
+    fn conv_algorithm(&self, d: &ConvDims, batch: usize, wanted: Option<Algorithm>) -> Algorithm;
     /// Convolution of each picture of the batch; then, if asked, ReLU with this slope.
-    fn conv(&mut self, d: &ConvDims, how: ConvAlgorithm, io: Weighted, relu: Option<f32>);
+    fn conv(&mut self, d: &ConvDims, how: Algorithm, io: Weighted, relu: Option<f32>);
     /// Transposed convolution of each picture; `d` is the convolution that it undoes.
     fn deconv(&mut self, d: &ConvDims, io: Weighted);
+    /// How this backend computes fully connected layers: as `wanted`, if that can be had.
+    fn inner_algorithm(&self, wanted: Option<Algorithm>) -> Algorithm;
     /// Fully connected layer; then, if asked, ReLU with this slope.
-    fn inner_product(&mut self, d: &InnerDims, io: Weighted, relu: Option<f32>);
+    fn inner_product(&mut self, d: &InnerDims, how: Algorithm, io: Weighted, relu: Option<f32>);
 
     /// Maximum of windows.
     fn max_pool(&mut self, d: &PoolDims, x: View, y: View);

@@ -3,7 +3,7 @@
 //! Slow on purpose. It is what a learner reads and what every other backend is compared with.
 
 use super::memory::Memory;
-use super::{Backend, InnerDims, Judged, LossRule, Slot, View, Weighted};
+use super::{Backend, Judged, LossRule, Slot, View, Weighted};
 use likenet_kernels::cpu::argmax::{self, TopK};
 use likenet_kernels::cpu::gemm::{self, Matrix, Sizes};
 use likenet_kernels::cpu::{conv, elementwise, lrn, norm, pool, reduce, softmax};
@@ -65,11 +65,11 @@ impl Backend for Reference {
         self.memory.divide(x, divisor, y);
     }
 
-    fn conv_algorithm(&self, _: &ConvDims, _: usize, _: Option<ConvAlgorithm>) -> ConvAlgorithm {
-        ConvAlgorithm::Plain
+    fn conv_algorithm(&self, _: &ConvDims, _: usize, _: Option<Algorithm>) -> Algorithm {
+        Algorithm::Plain
     }
 
-    fn conv(&mut self, d: &ConvDims, _: ConvAlgorithm, io: Weighted, relu: Option<f32>) {
+    fn conv(&mut self, d: &ConvDims, _: Algorithm, io: Weighted, relu: Option<f32>) {
         self.memory.write_with(io.y, |m, y| {
             let bias = io.bias.map(|b| m.get(b));
             let pictures = m.get(io.x).chunks_exact(d.input_len());
@@ -90,7 +90,11 @@ impl Backend for Reference {
         });
     }
 
-    fn inner_product(&mut self, d: &InnerDims, io: Weighted, relu: Option<f32>) {
+    fn inner_algorithm(&self, _: Option<Algorithm>) -> Algorithm {
+        Algorithm::Plain
+    }
+
+    fn inner_product(&mut self, d: &InnerDims, _: Algorithm, io: Weighted, relu: Option<f32>) {
         self.memory.write_with(io.y, |m, y| {
             for row in y.chunks_exact_mut(d.outputs) {
                 match io.bias {

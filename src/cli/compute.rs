@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 use likenet::backend::{self, Backend};
-use likenet::net::{ConvAlgorithm, Options};
+use likenet::net::{Algorithm, Options};
 use likenet::{Error, Result};
 
 /// Backend, threads, algorithm.
@@ -22,17 +22,23 @@ pub struct ComputeArgs {
 /// How convolutions are computed.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ConvArg {
+    /// Every tap of the window reads the picture itself
+    Direct,
     /// One matrix product over all patches
     Gemm,
     /// Fewer multiplications, over transformed tiles
     Winograd,
+    /// In the processor's matrix unit (AMX), each number as two of half the size
+    Tiles,
 }
 
-impl From<ConvArg> for ConvAlgorithm {
+impl From<ConvArg> for Algorithm {
     fn from(arg: ConvArg) -> Self {
         match arg {
+            ConvArg::Direct => Self::Direct,
             ConvArg::Gemm => Self::Gemm,
             ConvArg::Winograd => Self::Winograd,
+            ConvArg::Tiles => Self::Tiles,
         }
     }
 }
@@ -48,7 +54,7 @@ impl ComputeArgs {
         Options {
             backend: self.backend.clone(),
             threads: self.threads,
-            conv: self.conv.map(ConvAlgorithm::from),
+            conv: self.conv.map(Algorithm::from),
             ..Options::default()
         }
     }

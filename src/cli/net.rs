@@ -6,7 +6,7 @@ use super::{Outcome, print, print_json};
 use likenet::Result;
 use likenet::layer::Phase;
 use likenet::net::{
-    ConvAlgorithm, Description, Graph, Keep, NetState, Plan, Summary, architecture, dot,
+    Algorithm, Description, Graph, Keep, NetState, Plan, Summary, architecture, dot,
 };
 use likenet::shape::Shape;
 use std::path::PathBuf;
@@ -57,8 +57,8 @@ pub fn run(command: &Command) -> Result<Outcome> {
     }
     let keep = if args.train { Keep::All } else { Keep::Outputs };
     let backend = args.compute.backend()?;
-    let conv = args.compute.conv.map(ConvAlgorithm::from);
-    let plan = Plan::new(&graph, &keep, |d, batch| backend.conv_algorithm(d, batch, conv));
+    let conv = args.compute.conv.map(Algorithm::from);
+    let plan = Plan::new(&graph, &keep, backend.as_ref(), conv);
     let summary = Summary::new(&graph, &plan);
     match args.json {
         true => print_json(&summary)?,

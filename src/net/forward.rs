@@ -80,7 +80,7 @@ pub(super) fn run(be: &mut dyn Backend, s: &Located) -> ShapeResult<()> {
         Layer::Flatten(_) | Layer::Reshape(_) | Layer::Split => {}
         Layer::Convolution(l) => {
             for (i, shape) in s.shapes.iter().enumerate() {
-                be.conv(&l.dims(shape)?, s.step.conv[i], s.weighted(i), s.relu());
+                be.conv(&l.dims(shape)?, s.step.how[i], s.weighted(i), s.relu());
             }
         }
         Layer::Deconvolution(l) => {
@@ -178,7 +178,7 @@ fn copy_whole(be: &mut dyn Backend, x: View, y: View) {
 fn inner_product(be: &mut dyn Backend, s: &Located, l: &InnerProduct) -> ShapeResult<()> {
     let (rows, inputs) = l.rows_and_inputs(s.shapes[0])?;
     let dims = InnerDims { rows, inputs, outputs: l.outputs, transpose: l.transpose };
-    be.inner_product(&dims, s.weighted(0), s.relu());
+    be.inner_product(&dims, s.step.how[0], s.weighted(0), s.relu());
     Ok(())
 }
 

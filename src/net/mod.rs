@@ -22,7 +22,7 @@ mod zoo;
 
 pub use dot::dot;
 pub use graph::{Blob, BlobId, Graph, Node, ParamId, ParamUse};
-pub use likenet_kernels::ops::ConvAlgorithm;
+pub use likenet_kernels::ops::Algorithm;
 pub use model::{Net, Options};
 pub use parameters::Missing;
 pub use plan::{Keep, Plan, Step};

@@ -13,7 +13,7 @@ use crate::layer::{Filler, FillerKind, Layer, VarianceNorm};
 use crate::rng::Rng;
 use crate::shape::Shape;
 use crate::tensor::Tensor;
-use likenet_kernels::ops::ConvAlgorithm;
+use likenet_kernels::ops::Algorithm;
 use std::path::Path;
 use weights_tools::WeightsFile;
 
@@ -24,8 +24,9 @@ pub struct Options {
     pub backend: String,
     /// Threads of the CPU backend; 0 means one for each core.
     pub threads: usize,
-    /// How convolutions are computed where they can be; none: what the backend holds for fastest.
-    pub conv: Option<ConvAlgorithm>,
+    /// How convolutions and fully connected layers are computed where they can be; none: as the backend
+    /// holds for fastest. All but `Tiles` keep fully connected layers in `f32`.
+    pub conv: Option<Algorithm>,
     /// Phase, level and stages.
     pub state: NetState,
     /// Blobs that can be read after a forward pass.
@@ -375,7 +376,7 @@ impl Net {
 }
 
 fn plan(graph: &Graph, options: &Options, backend: &dyn Backend) -> Plan {
-    Plan::new(graph, &options.keep, |d, batch| backend.conv_algorithm(d, batch, options.conv))
+    Plan::new(graph, &options.keep, backend, options.conv)
 }
 
 fn locate(graph: &Graph, plan: &Plan, slots: &[Slot], blob: BlobId) -> View {

@@ -6,9 +6,10 @@
 //! nobody else needs their bottom.
 
 use super::graph::{BlobId, Graph};
+use crate::backend::Backend;
 use crate::layer::{Layer, PoolMethod, Unary};
 use crate::shape::Shape;
-use likenet_kernels::ops::{ConvAlgorithm, ConvDims};
+use likenet_kernels::ops::Algorithm;
 
 /// Which blobs must still hold their values when the forward pass is over.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -33,8 +34,8 @@ pub struct Step {
     pub tops: Vec<BlobId>,
     /// ReLU with this slope is applied to the result: the node of that ReLU, and the slope.
     pub relu: Option<(usize, f32)>,
-    /// How its convolution is computed, if it is one; one entry for each bottom.
-    pub conv: Vec<ConvAlgorithm>,
+    /// How a convolution (of each bottom) or a fully connected layer is computed.
+    pub how: Vec<Algorithm>,
     /// Its first bottom must be copied into its first top before it works in place there.
     pub copy: bool,
     /// Slots for intermediate values, free again after the step, and the elements used of each.
@@ -90,21 +91,27 @@ fn scratch(layer: &Layer, bottoms: &[&Shape], tops: usize) -> Vec<usize> {
 }
 
 impl Plan {
-    /// Plans a network; `choose` says how a convolution over a batch of so many pictures is computed.
+    /// Plans a network for a backend. Convolutions and fully connected layers are computed as `wanted` where
+    /// they can be, else as the backend holds for fastest.
     pub fn new(
         graph: &Graph,
         keep: &Keep,
-        choose: impl Fn(&ConvDims, usize) -> ConvAlgorithm,
+        backend: &dyn Backend,
+        wanted: Option<Algorithm>,
     ) -> Self {
         let kept = kept(graph, keep);
         let mut steps = fuse(graph, &kept);
         for step in &mut steps {
-            if let Layer::Convolution(conv) = &graph.nodes[step.node].layer {
-                let shapes = step.bottoms.iter().map(|&b| &graph.blobs[b].shape);
-                // Shapes were checked when the graph was made.
-                let dims = shapes.filter_map(|s| Some((conv.dims(s).ok()?, s.dims()[0])));
-                step.conv = dims.map(|(d, batch)| choose(&d, batch)).collect();
-            }
+            let shapes = step.bottoms.iter().map(|&b| &graph.blobs[b].shape);
+            step.how = match &graph.nodes[step.node].layer {
+                Layer::Convolution(conv) => {
+                    // Shapes were checked when the graph was made.
+                    let dims = shapes.filter_map(|s| Some((conv.dims(s).ok()?, s.dims()[0])));
+                    dims.map(|(d, batch)| backend.conv_algorithm(&d, batch, wanted)).collect()
+                }
+                Layer::InnerProduct(_) => shapes.map(|_| backend.inner_algorithm(wanted)).collect(),
+                _ => vec![],
+            };
         }
         let storage = Storage::assign(graph, &kept, steps);
         storage.into_plan(graph, kept)
@@ -159,7 +166,7 @@ fn fuse(graph: &Graph, kept: &[bool]) -> Vec<Step> {
             bottoms,
             tops: node.tops.clone(),
             relu: into_pool[n].map(|(relu, _)| (relu, 0.0)),
-            conv: vec![],
+            how: vec![],
             copy: false,
             scratch: vec![],
         });

@@ -3,9 +3,10 @@
 //!
 //! None may panic, hang or take memory beyond a small multiple of its input. Errors are fine.
 
+use likenet::backend::Reference;
 use likenet::image::{Limits, decode_bytes};
 use likenet::layer::Phase;
-use likenet::net::{ConvAlgorithm, Description, Graph, Keep, NetState, Plan, Summary, dot};
+use likenet::net::{Description, Graph, Keep, NetState, Plan, Summary, dot};
 use std::io::Write;
 use std::path::Path;
 use weights_tools::WeightsSource as _;
@@ -50,7 +51,7 @@ pub fn prototxt(data: &[u8]) {
             && let Ok(graph) = Graph::new(&description, &[], None)
         {
             for keep in [Keep::Outputs, Keep::All] {
-                let plan = Plan::new(&graph, &keep, |_, _| ConvAlgorithm::Plain);
+                let plan = Plan::new(&graph, &keep, &Reference::new(), None);
                 assert!(plan.steps.len() <= graph.nodes.len());
                 let _ = Summary::new(&graph, &plan);
             }

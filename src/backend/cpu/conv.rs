@@ -1,10 +1,9 @@
 //! Convolution spread over threads.
 
-use super::weights::Filters;
 use super::with_own;
-use likenet_kernels::cpu::conv;
-use likenet_kernels::cpu::gemm::{Left, Workspace};
-use likenet_kernels::cpu::winograd::{self, Pictures};
+use likenet_kernels::cpu::conv::Pictures;
+use likenet_kernels::cpu::filters::Filters;
+use likenet_kernels::cpu::gemm::Workspace;
 use likenet_kernels::ops::ConvDims;
 use rayon::prelude::*;
 use std::ops::Range;
@@ -71,19 +70,8 @@ impl Task<'_> {
         let first = group * (d.filters / d.group) + filters.start;
         let bias = self.bias.map(|b| &b[first..]);
         let x = &self.x[pictures.start * d.input_len() + group * planes..];
-        match self.filters {
-            Filters::Rows(groups) => {
-                for i in 0..pictures.len() {
-                    let x = &x[i * d.input_len()..][..planes];
-                    let weights = Left::Packed(&groups[group], filters.start);
-                    let y = &mut y[i * d.output_len()..][..filters.len() * d.positions()];
-                    conv::by_gemm(own, d, x, weights, bias, relu, y);
-                }
-            }
-            Filters::Winograd(groups) => {
-                let io = Pictures { count: pictures.len(), x, filters, bias, relu, y };
-                winograd::fast(own, d, &groups[group], io);
-            }
-        }
+        let count = pictures.len();
+        let io = Pictures { count, x, group, filters, bias, relu, y };
+        self.filters.convolve(own, d, io);
     }
 }

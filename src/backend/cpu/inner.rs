@@ -1,12 +1,9 @@
 //! Fully connected layers spread over threads.
 
-use super::super::InnerDims;
 use super::with_own;
-use likenet_kernels::cpu::elementwise;
-use likenet_kernels::cpu::gemm::{self, Left, Matrix, Sizes, Start, Target, Workspace};
-use likenet_kernels::cpu::gemv;
-use likenet_kernels::cpu::panels::{PackedColumns, PackedRows};
-use likenet_kernels::ops::Unary;
+use likenet_kernels::cpu::gemm::Workspace;
+use likenet_kernels::cpu::inner::Weights;
+use likenet_kernels::ops::InnerDims;
 use rayon::prelude::*;
 use std::sync::Mutex;
 
@@ -14,7 +11,7 @@ use std::sync::Mutex;
 pub struct Task<'a> {
     pub d: &'a InnerDims,
     pub x: &'a [f32],
-    pub weights: &'a PackedColumns,
+    pub weights: &'a Weights,
     pub bias: Option<&'a [f32]>,
     pub relu: Option<f32>,
 }
@@ -24,52 +21,29 @@ impl Task<'_> {
     /// many neighbouring outputs as the others, so that every weight is read once.
     pub fn run(&self, work: &[Mutex<Workspace>], y: &mut [f32]) {
         let InnerDims { rows, outputs, .. } = *self.d;
+        let kernels = with_own(work, |own| own.kernels);
+        let x = self.weights.pack(kernels, self.d, self.x);
         let share = self.weights.share(work.len());
-        match rows {
-            0 => {}
-            1 => y.par_chunks_mut(share).enumerate().for_each(|(t, y)| {
-                with_own(work, |own| self.vector(own, t * share, y));
-            }),
-            _ => {
-                let kernels = with_own(work, |own| own.kernels);
-                let x = Matrix::rows(self.x, self.d.inputs);
-                let x = &PackedRows::new(kernels, rows, self.d.inputs, x);
-                let parts = (0..outputs).step_by(share).collect::<Vec<_>>().into_par_iter();
-                let parts: Vec<Vec<f32>> = parts
-                    .map(|first| with_own(work, |own| self.matrix(own, x, first, share)))
-                    .collect();
-                for (t, part) in parts.iter().enumerate() {
-                    let width = share.min(outputs - t * share);
-                    for (part, y) in part.chunks_exact(width).zip(y.chunks_exact_mut(outputs)) {
-                        y[t * share..][..width].copy_from_slice(part);
-                    }
-                }
+        let part = |first: usize, y: &mut [f32]| {
+            let range = first..outputs.min(first + share);
+            with_own(work, |own| self.weights.product(own, &x, range, self.bias, self.relu, y));
+        };
+        if rows == 1 {
+            let parts = y.par_chunks_mut(share).enumerate();
+            parts.for_each(|(t, y)| part(t * share, y));
+            return;
+        }
+        let firsts: Vec<usize> = (0..outputs).step_by(share).collect();
+        let parts = firsts.into_par_iter().map(|first| {
+            let mut part_of_rows = vec![0.0; rows * share.min(outputs - first)];
+            part(first, &mut part_of_rows);
+            (first, part_of_rows)
+        });
+        for (first, part) in parts.collect::<Vec<_>>() {
+            let width = share.min(outputs - first);
+            for (part, y) in part.chunks_exact(width).zip(y.chunks_exact_mut(outputs)) {
+                y[first..][..width].copy_from_slice(part);
             }
         }
-    }
-
-    /// Outputs from `first` on, of the only row.
-    fn vector(&self, own: &mut Workspace, first: usize, y: &mut [f32]) {
-        match self.bias {
-            Some(bias) => y.copy_from_slice(&bias[first..][..y.len()]),
-            None => y.fill(0.0),
-        }
-        gemv::fast(own.kernels, self.x, self.weights.from(first), y);
-        if let Some(slope) = self.relu {
-            elementwise::unary(&Unary::Relu { slope }, y);
-        }
-    }
-
-    /// At most `share` outputs from `first` on, of all rows.
-    fn matrix(&self, own: &mut Workspace, x: &PackedRows, first: usize, share: usize) -> Vec<f32> {
-        let n = share.min(self.d.outputs - first);
-        let mut y = match self.bias {
-            Some(bias) => bias[first..][..n].repeat(self.d.rows),
-            None => vec![0.0; n * self.d.rows],
-        };
-        let s = Sizes { m: self.d.rows, n, k: self.d.inputs };
-        let c = Target { data: &mut y, row: n, start: Start::C, relu: self.relu };
-        gemm::fast(own, s, Left::Packed(x, 0), &self.weights.from(first), c);
-        y
     }
 }

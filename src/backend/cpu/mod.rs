@@ -8,12 +8,13 @@ mod inner;
 mod weights;
 
 use super::memory::Memory;
-use super::{Backend, InnerDims, Judged, LossRule, Slot, View, Weighted};
+use super::{Backend, Judged, LossRule, Slot, View, Weighted};
 use likenet_kernels::cpu::argmax::{self, TopK};
 use likenet_kernels::cpu::conv::transposed_by_gemm;
+use likenet_kernels::cpu::filters::Filters;
 use likenet_kernels::cpu::gemm::Workspace;
 use likenet_kernels::cpu::table::{self, Kernels};
-use likenet_kernels::cpu::{elementwise, lrn, norm, pool, reduce, softmax, winograd};
+use likenet_kernels::cpu::{elementwise, lrn, norm, pool, reduce, softmax};
 use likenet_kernels::ops::*;
 use rayon::prelude::*;
 use std::sync::Mutex;
@@ -132,20 +133,17 @@ impl Backend for Cpu {
         self.memory.divide(x, divisor, y);
     }
 
-    fn conv_algorithm(
-        &self,
-        d: &ConvDims,
-        batch: usize,
-        wanted: Option<ConvAlgorithm>,
-    ) -> ConvAlgorithm {
+    fn conv_algorithm(&self, d: &ConvDims, batch: usize, wanted: Option<Algorithm>) -> Algorithm {
+        let can = |a: &Algorithm| Filters::can(self.kernels, d, *a);
         let _ = batch;
-        match (wanted, winograd::Scheme::of(d)) {
-            (None | Some(ConvAlgorithm::Winograd), Some(_)) => ConvAlgorithm::Winograd,
-            _ => ConvAlgorithm::Gemm,
+        let fastest = [Algorithm::Tiles, Algorithm::Winograd, Algorithm::Gemm];
+        match wanted {
+            Some(wanted) => Some(wanted).filter(can).unwrap_or(Algorithm::Gemm),
+            None => fastest.into_iter().find(can).unwrap_or(Algorithm::Gemm),
         }
     }
 
-    fn conv(&mut self, d: &ConvDims, how: ConvAlgorithm, io: Weighted, relu: Option<f32>) {
+    fn conv(&mut self, d: &ConvDims, how: Algorithm, io: Weighted, relu: Option<f32>) {
         self.packed.conv(&self.pool, self.kernels, &self.memory, d, how, io.weight);
         let Self { memory, pool, work, packed, .. } = self;
         memory.write_with(io.y, |m, y| {
@@ -170,11 +168,16 @@ impl Backend for Cpu {
         });
     }
 
-    fn inner_product(&mut self, d: &InnerDims, io: Weighted, relu: Option<f32>) {
-        self.packed.inner(&self.pool, self.kernels, &self.memory, d, io.weight);
+    fn inner_algorithm(&self, wanted: Option<Algorithm>) -> Algorithm {
+        let exact = wanted.is_some_and(|a| a != Algorithm::Tiles);
+        if exact || !self.kernels.has_tiles() { Algorithm::Gemm } else { Algorithm::Tiles }
+    }
+
+    fn inner_product(&mut self, d: &InnerDims, how: Algorithm, io: Weighted, relu: Option<f32>) {
+        self.packed.inner(&self.pool, self.kernels, &self.memory, d, how, io.weight);
         let Self { memory, pool, work, packed, .. } = self;
         memory.write_with(io.y, |m, y| {
-            let weights = packed.columns(io.weight.slot);
+            let weights = packed.inner_weights(io.weight.slot);
             let bias = io.bias.map(|b| m.get(b));
             let task = inner::Task { d, x: m.get(io.x), weights, bias, relu };
             pool.install(|| task.run(work, y));

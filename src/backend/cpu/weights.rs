@@ -1,13 +1,11 @@
 //! Weights in the form that kernels want, made once from what a slot holds.
 
 use super::super::memory::Memory;
-use super::super::{InnerDims, Slot, View};
-use likenet_kernels::cpu::gemm::Matrix;
-use likenet_kernels::cpu::panels::{PackedColumns, PackedRows};
+use super::super::{Slot, View};
+use likenet_kernels::cpu::filters::Filters;
+use likenet_kernels::cpu::inner;
 use likenet_kernels::cpu::table::Kernels;
-use likenet_kernels::cpu::winograd;
-use likenet_kernels::ops::{ConvAlgorithm, ConvDims};
-use rayon::prelude::*;
+use likenet_kernels::ops::{Algorithm, ConvDims, InnerDims};
 use std::collections::HashMap;
 
 /// Packed weights by slot, each made when it was first used since the slot changed.
@@ -30,29 +28,13 @@ struct Origin {
 
 #[derive(PartialEq, Eq)]
 enum Seen {
-    Conv(ConvDims, ConvAlgorithm),
-    Inner { inputs: usize, outputs: usize, transpose: bool },
+    Conv(ConvDims, Algorithm),
+    Inner { inputs: usize, outputs: usize, transpose: bool, how: Algorithm },
 }
 
 enum Form {
-    Filters(Filters),
-    Columns(PackedColumns),
-}
-
-/// The filters of a convolution, group by group.
-pub enum Filters {
-    Rows(Vec<PackedRows>),
-    Winograd(Vec<winograd::Weights>),
-}
-
-impl Filters {
-    /// How many filters of a group a share must have so that `parts` shares hold all.
-    pub fn share(&self, parts: usize) -> usize {
-        match self {
-            Self::Rows(groups) => groups[0].share(parts),
-            Self::Winograd(groups) => groups[0].share(parts),
-        }
-    }
+    Filters(Box<Filters>),
+    Inner(inner::Weights),
 }
 
 impl PackedWeights {
@@ -64,11 +46,8 @@ impl PackedWeights {
     /// Bytes of all packed weights.
     pub fn bytes(&self) -> usize {
         let form = |p: &Packed| match &p.form {
-            Form::Columns(columns) => columns.bytes(),
-            Form::Filters(Filters::Rows(groups)) => groups.iter().map(PackedRows::bytes).sum(),
-            Form::Filters(Filters::Winograd(groups)) => {
-                groups.iter().map(winograd::Weights::bytes).sum()
-            }
+            Form::Inner(weights) => weights.bytes(),
+            Form::Filters(filters) => filters.bytes(),
         };
         self.slots.values().map(form).sum()
     }
@@ -80,42 +59,29 @@ impl PackedWeights {
         kernels: &'static Kernels,
         memory: &Memory,
         d: &ConvDims,
-        algorithm: ConvAlgorithm,
+        algorithm: Algorithm,
         weight: View,
     ) {
         let seen = Seen::Conv(*d, algorithm);
         self.ensure(memory, weight, seen, |values| {
-            let (m, k) = (d.filters / d.group, d.patch_len());
-            let groups = values.par_chunks_exact(m * k);
-            let scheme = winograd::Scheme::of(d).filter(|_| algorithm == ConvAlgorithm::Winograd);
-            Form::Filters(pool.install(|| match scheme {
-                Some(scheme) => Filters::Winograd(
-                    groups.map(|w| winograd::Weights::new(kernels, scheme, d, w)).collect(),
-                ),
-                None => Filters::Rows(
-                    groups.map(|w| PackedRows::new(kernels, m, k, Matrix::rows(w, k))).collect(),
-                ),
-            }))
+            let pack = || Filters::new(kernels, d, algorithm, values);
+            Form::Filters(Box::new(pool.install(pack)))
         });
     }
 
-    /// Makes sure that the columns of this fully connected layer are there.
+    /// Makes sure that the weights of this fully connected layer are there.
     pub fn inner(
         &mut self,
         pool: &rayon::ThreadPool,
         kernels: &'static Kernels,
         memory: &Memory,
         d: &InnerDims,
+        how: Algorithm,
         weight: View,
     ) {
         let InnerDims { inputs, outputs, transpose, .. } = *d;
-        self.ensure(memory, weight, Seen::Inner { inputs, outputs, transpose }, |values| {
-            let matrix = match transpose {
-                true => Matrix::rows(values, outputs),
-                false => Matrix::transposed(values, inputs),
-            };
-            let pack = || PackedColumns::new(kernels, inputs, outputs, matrix);
-            Form::Columns(pool.install(pack))
+        self.ensure(memory, weight, Seen::Inner { inputs, outputs, transpose, how }, |values| {
+            Form::Inner(pool.install(|| inner::Weights::new(kernels, d, how, values)))
         });
     }
 
@@ -140,17 +106,17 @@ impl PackedWeights {
     pub fn filters(&self, slot: Slot) -> &Filters {
         match &self.slots[&slot].form {
             Form::Filters(filters) => filters,
-            Form::Columns(_) => unreachable!("the slot was packed for a fully connected layer"),
+            Form::Inner(_) => unreachable!("the slot was packed for a fully connected layer"),
         }
     }
 
-    /// The columns that [`Self::inner`] made.
+    /// The weights that [`Self::inner`] made.
     ///
     /// # Panics
     /// When it was not called for this slot last.
-    pub fn columns(&self, slot: Slot) -> &PackedColumns {
+    pub fn inner_weights(&self, slot: Slot) -> &inner::Weights {
         match &self.slots[&slot].form {
-            Form::Columns(columns) => columns,
+            Form::Inner(weights) => weights,
             Form::Filters(_) => unreachable!("the slot was packed for a convolution"),
         }
     }

@@ -1,0 +1,271 @@
+//! The innermost loop: up to two by two tiles of C.
+//!
+//! Flows in: tiles, each a kibibyte without gaps. Flows out: sums. Each step multiplies 32 summed indices. Sums live in tiles 0 to 3, left operands in 4 and 5, right
+//! operands in 6 and 7; the three products of a step are ordered so that each operand is read once.
+
+use super::detect::Configured;
+use super::{Parts, SIDE, TILE};
+use std::arch::asm;
+
+/// Operands of a [`tile`].
+pub struct Operands {
+    /// Steps: 32 summed indices each.
+    pub steps: usize,
+    /// For each step: one or two tiles of first parts, then as many of second parts.
+    pub a: *const u8,
+    /// For each step a tile of first parts: of one or two right-hand sides.
+    pub b: [*const u8; 2],
+    /// From a right-hand tile of first parts to that of second parts, in bytes.
+    pub b_second: usize,
+    /// From a step's right-hand tile to the next step's, in bytes.
+    pub b_step: usize,
+    /// Bytes of a step's right-hand tiles if they come from memory without gaps: all lines are asked for at
+    /// once, instead of row by row. Else 0.
+    pub stream: usize,
+}
+
+/// Sums of a [`tile`]: up to two rows of two tiles, each 16 rows of 16 columns.
+#[derive(Clone)]
+#[repr(C, align(64))]
+pub struct Sums(pub [[[f32; SIDE]; SIDE]; 4]);
+
+impl Sums {
+    pub const ZERO: Self = Self([[[0.0; SIDE]; SIDE]; 4]);
+
+    /// Sums that begin as one number for each of at most 32 rows.
+    pub fn of_rows(rows: &[f32]) -> Self {
+        let mut sums = Self::ZERO;
+        for (i, value) in rows.iter().enumerate() {
+            let tiles = &mut sums.0[i / SIDE * 2..][..2];
+            tiles.iter_mut().for_each(|tile| tile[i % SIDE] = [*value; SIDE]);
+        }
+        sums
+    }
+}
+
+/// What is multiplied.
+#[derive(Clone, Copy)]
+pub struct Shape {
+    /// Left-hand tiles, one or two.
+    pub rows: usize,
+    /// Right-hand tiles, one or two.
+    pub columns: usize,
+    pub parts: Parts,
+}
+
+macro_rules! tile_loop {
+    (
+        $s:ident, $sums:ident, $start:ident;
+        sums { $($tile:literal $at:literal),* }
+        step { $($step:literal)* }
+    ) => {
+        asm!(
+            "test {start}, {start}",
+            "jz 3f",
+            $(concat!("tileloadd ", $tile, ", [{start} + {line}*1 + ", $at, "]"),)*
+            "jmp 4f",
+            "3:",
+            $(concat!("tilezero ", $tile),)*
+            "4:",
+            "test {steps}, {steps}",
+            "jz 5f",
+            "2:",
+            "mov {left}, {stream}",
+            "test {left}, {left}",
+            "jz 7f",
+            "sub {b0}, {second}",
+            "sub {b1}, {second}",
+            "6:",
+            "prefetcht0 [{b0} + {left} - 64]",
+            "prefetcht0 [{b1} + {left} - 64]",
+            "sub {left}, 64",
+            "jnz 6b",
+            "add {b0}, {second}",
+            "add {b1}, {second}",
+            "7:",
+            $($step,)*
+            "add {b0}, {b_step}",
+            "add {b1}, {b_step}",
+            "dec {steps}",
+            "jnz 2b",
+            "5:",
+            $(concat!("tilestored [{c} + {line}*1 + ", $at, "], ", $tile),)*
+            a = inout(reg) $s.a => _,
+            b0 = inout(reg) $s.b[0].wrapping_add($s.b_second) => _,
+            b1 = inout(reg) $s.b[1].wrapping_add($s.b_second) => _,
+            second = in(reg) $s.b_second,
+            b_step = in(reg) $s.b_step + $s.b_second,
+            line = in(reg) 64usize,
+            steps = inout(reg) $s.steps => _,
+            c = in(reg) $sums,
+            start = in(reg) $start,
+            stream = in(reg) $s.stream,
+            left = out(reg) _,
+            out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+            out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+            options(nostack),
+        )
+    };
+}
+
+/// Computes one to four tiles of C over all steps. The sums begin as `start`, which may be `sums`, or as
+/// zero if it is null. `b_second` must be 0 for [`Parts::One`].
+///
+/// # Safety
+/// `a` must hold as many steps of the shape's tiles, `b` a tile of each part for each step; `start` must be
+/// readable, or null; `sums` writable.
+pub unsafe fn tile(
+    _: &Configured,
+    shape: Shape,
+    s: &Operands,
+    start: *const Sums,
+    sums: *mut Sums,
+) {
+    const { assert!(TILE == 1024, "as the displacements below have it") };
+    // SAFETY: tiles are configured; the caller promises what is read and written.
+    unsafe {
+        match (shape.rows, shape.columns, shape.parts) {
+            (2, 2, Parts::Two) => tile_loop! {
+                s, sums, start;
+                sums { "tmm0" "0", "tmm1" "1024", "tmm2" "2048", "tmm3" "3072" }
+                step {
+                    "tileloadd tmm4, [{a} + {line}*1]"
+                    "tileloadd tmm5, [{a} + {line}*1 + 1024]"
+                    "tileloadd tmm6, [{b0} + {line}*1]"
+                    "tileloadd tmm7, [{b1} + {line}*1]"
+                    "sub {b0}, {second}"
+                    "sub {b1}, {second}"
+                    "tdpbf16ps tmm0, tmm4, tmm6"
+                    "tdpbf16ps tmm1, tmm4, tmm7"
+                    "tdpbf16ps tmm2, tmm5, tmm6"
+                    "tdpbf16ps tmm3, tmm5, tmm7"
+                    "tileloadd tmm6, [{b0} + {line}*1]"
+                    "tileloadd tmm7, [{b1} + {line}*1]"
+                    "tdpbf16ps tmm0, tmm4, tmm6"
+                    "tdpbf16ps tmm1, tmm4, tmm7"
+                    "tdpbf16ps tmm2, tmm5, tmm6"
+                    "tdpbf16ps tmm3, tmm5, tmm7"
+                    "tileloadd tmm4, [{a} + {line}*1 + 2048]"
+                    "tileloadd tmm5, [{a} + {line}*1 + 3072]"
+                    "tdpbf16ps tmm0, tmm4, tmm6"
+                    "tdpbf16ps tmm1, tmm4, tmm7"
+                    "tdpbf16ps tmm2, tmm5, tmm6"
+                    "tdpbf16ps tmm3, tmm5, tmm7"
+                    "add {a}, 4096"
+                }
+            },
+            (2, 1, Parts::Two) => tile_loop! {
+                s, sums, start;
+                sums { "tmm0" "0", "tmm2" "2048" }
+                step {
+                    "tileloadd tmm4, [{a} + {line}*1]"
+                    "tileloadd tmm5, [{a} + {line}*1 + 1024]"
+                    "tileloadd tmm6, [{b0} + {line}*1]"
+                    "sub {b0}, {second}"
+                    "tdpbf16ps tmm0, tmm4, tmm6"
+                    "tdpbf16ps tmm2, tmm5, tmm6"
+                    "tileloadd tmm6, [{b0} + {line}*1]"
+                    "tdpbf16ps tmm0, tmm4, tmm6"
+                    "tdpbf16ps tmm2, tmm5, tmm6"
+                    "tileloadd tmm4, [{a} + {line}*1 + 2048]"
+                    "tileloadd tmm5, [{a} + {line}*1 + 3072]"
+                    "tdpbf16ps tmm0, tmm4, tmm6"
+                    "tdpbf16ps tmm2, tmm5, tmm6"
+                    "add {a}, 4096"
+                }
+            },
+            (1, 2, Parts::Two) => tile_loop! {
+                s, sums, start;
+                sums { "tmm0" "0", "tmm1" "1024" }
+                step {
+                    "tileloadd tmm4, [{a} + {line}*1]"
+                    "tileloadd tmm6, [{b0} + {line}*1]"
+                    "tileloadd tmm7, [{b1} + {line}*1]"
+                    "sub {b0}, {second}"
+                    "sub {b1}, {second}"
+                    "tdpbf16ps tmm0, tmm4, tmm6"
+                    "tdpbf16ps tmm1, tmm4, tmm7"
+                    "tileloadd tmm6, [{b0} + {line}*1]"
+                    "tileloadd tmm7, [{b1} + {line}*1]"
+                    "tdpbf16ps tmm0, tmm4, tmm6"
+                    "tdpbf16ps tmm1, tmm4, tmm7"
+                    "tileloadd tmm4, [{a} + {line}*1 + 1024]"
+                    "tdpbf16ps tmm0, tmm4, tmm6"
+                    "tdpbf16ps tmm1, tmm4, tmm7"
+                    "add {a}, 2048"
+                }
+            },
+            (1, 1, Parts::Two) => tile_loop! {
+                s, sums, start;
+                sums { "tmm0" "0" }
+                step {
+                    "tileloadd tmm4, [{a} + {line}*1]"
+                    "tileloadd tmm6, [{b0} + {line}*1]"
+                    "sub {b0}, {second}"
+                    "tdpbf16ps tmm0, tmm4, tmm6"
+                    "tileloadd tmm6, [{b0} + {line}*1]"
+                    "tdpbf16ps tmm0, tmm4, tmm6"
+                    "tileloadd tmm4, [{a} + {line}*1 + 1024]"
+                    "tdpbf16ps tmm0, tmm4, tmm6"
+                    "add {a}, 2048"
+                }
+            },
+            (2, 2, Parts::One) => tile_loop! {
+                s, sums, start;
+                sums { "tmm0" "0", "tmm1" "1024", "tmm2" "2048", "tmm3" "3072" }
+                step {
+                    "sub {b0}, {second}"
+                    "sub {b1}, {second}"
+                    "tileloadd tmm4, [{a} + {line}*1]"
+                    "tileloadd tmm5, [{a} + {line}*1 + 1024]"
+                    "tileloadd tmm6, [{b0} + {line}*1]"
+                    "tileloadd tmm7, [{b1} + {line}*1]"
+                    "tdpbf16ps tmm0, tmm4, tmm6"
+                    "tdpbf16ps tmm1, tmm4, tmm7"
+                    "tdpbf16ps tmm2, tmm5, tmm6"
+                    "tdpbf16ps tmm3, tmm5, tmm7"
+                    "add {a}, 2048"
+                }
+            },
+            (2, 1, Parts::One) => tile_loop! {
+                s, sums, start;
+                sums { "tmm0" "0", "tmm2" "2048" }
+                step {
+                    "sub {b0}, {second}"
+                    "tileloadd tmm4, [{a} + {line}*1]"
+                    "tileloadd tmm5, [{a} + {line}*1 + 1024]"
+                    "tileloadd tmm6, [{b0} + {line}*1]"
+                    "tdpbf16ps tmm0, tmm4, tmm6"
+                    "tdpbf16ps tmm2, tmm5, tmm6"
+                    "add {a}, 2048"
+                }
+            },
+            (1, 2, Parts::One) => tile_loop! {
+                s, sums, start;
+                sums { "tmm0" "0", "tmm1" "1024" }
+                step {
+                    "sub {b0}, {second}"
+                    "sub {b1}, {second}"
+                    "tileloadd tmm4, [{a} + {line}*1]"
+                    "tileloadd tmm6, [{b0} + {line}*1]"
+                    "tileloadd tmm7, [{b1} + {line}*1]"
+                    "tdpbf16ps tmm0, tmm4, tmm6"
+                    "tdpbf16ps tmm1, tmm4, tmm7"
+                    "add {a}, 1024"
+                }
+            },
+            (1, 1, Parts::One) => tile_loop! {
+                s, sums, start;
+                sums { "tmm0" "0" }
+                step {
+                    "sub {b0}, {second}"
+                    "tileloadd tmm4, [{a} + {line}*1]"
+                    "tileloadd tmm6, [{b0} + {line}*1]"
+                    "tdpbf16ps tmm0, tmm4, tmm6"
+                    "add {a}, 1024"
+                }
+            },
+            (rows, columns, _) => unreachable!("no kernel has {rows}×{columns} tiles"),
+        }
+    }
+}
