@@ -153,7 +153,7 @@ fn inside(d: &ConvDims, axis: usize, tap: usize) -> Range<usize> {
 
 /// Where a convolution reads and writes: some filters of one group of some pictures.
 ///
-/// The next picture is `d.input_len()` behind the last in `x`, `d.output_len()` in `y`.
+/// The next picture is `d.input_len()` behind the last in `x`, `pitch` in `y`.
 pub struct Pictures<'a> {
     /// How many.
     pub count: usize,
@@ -169,6 +169,8 @@ pub struct Pictures<'a> {
     pub relu: Option<f32>,
     /// The plane of the first of `filters` of the first picture, and all that follows.
     pub y: &'a mut [f32],
+    /// From one output picture to the next: `d.output_len()`, or more.
+    pub pitch: usize,
 }
 
 impl Pictures<'_> {
@@ -181,7 +183,7 @@ impl Pictures<'_> {
         let in_planes = d.input_len() / d.group;
         assert!(self.x.len() >= (self.count - 1) * d.input_len() + in_planes);
         let out_planes = self.filters.len() * d.positions();
-        assert!(self.y.len() >= (self.count - 1) * d.output_len() + out_planes);
+        assert!(self.y.len() >= (self.count - 1) * self.pitch + out_planes);
         assert!(self.bias.is_none_or(|b| b.len() >= self.filters.len()));
         assert!(self.group < d.group && self.filters.end <= d.filters / d.group);
     }

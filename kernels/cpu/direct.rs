@@ -201,7 +201,7 @@ impl SimdOp for Product<'_, '_> {
                     // instruction set.
                     unsafe { micro::tile::<S>(&tile) };
                     for Segment { lane, count, picture, column } in strip {
-                        let at = (self.first + picture) * d.output_len()
+                        let at = (self.first + picture) * self.io.pitch
                             + first * d.positions()
                             + line * d.output[1]
                             + column;

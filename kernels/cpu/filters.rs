@@ -75,6 +75,15 @@ impl Filters {
         }
     }
 
+    /// Bytes that filters take for an algorithm, but for panels that are not full.
+    pub fn expected_bytes(d: &ConvDims, algorithm: Algorithm) -> usize {
+        let values = match (algorithm, Scheme::of(d)) {
+            (Algorithm::Winograd, Some(scheme)) => scheme.weights_len(d),
+            _ => d.filters * d.patch_len(),
+        };
+        values * size_of::<f32>()
+    }
+
     /// How many filters of a group a share must have so that `parts` shares, each beginning at a panel,
     /// hold all.
     pub fn share(&self, parts: usize) -> usize {
@@ -100,7 +109,7 @@ impl Filters {
                 for i in 0..io.count {
                     let weights = Left::Packed(&groups[io.group], io.filters.start);
                     let x = &io.x[i * d.input_len()..][..d.input_len() / d.group];
-                    let y = &mut io.y[i * d.output_len()..][..len];
+                    let y = &mut io.y[i * io.pitch..][..len];
                     conv::by_gemm(work, d, x, weights, io.bias, io.relu, y);
                 }
             }
@@ -153,7 +162,9 @@ mod tests {
                     plain(&d, x, &weights, Some(&bias), y);
                     y.iter_mut().for_each(|v| *v = v.max(0.0) + relu.unwrap_or(1.0) * v.min(0.0));
                 }
-                let mut got = vec![9.0; want.len()];
+                // Pictures may lie further apart than they are long.
+                let pitch = d.output_len() + 3;
+                let mut got = vec![9.0; count * pitch];
                 let filters = Filters::new(kernels, &d, algorithm, &weights);
                 let work = &mut Workspace::new(kernels);
                 let out = d.filters / d.group;
@@ -164,7 +175,7 @@ mod tests {
                         let y = &mut got[(group * out + from) * d.positions()..];
                         let bias = Some(&bias[group * out + from..]);
                         let range = from..out.min(from + share);
-                        let io = Pictures { count, x, group, filters: range, bias, relu, y };
+                        let io = Pictures { count, x, group, filters: range, bias, relu, y, pitch };
                         filters.convolve(work, &d, io);
                     }
                 }
@@ -176,7 +187,8 @@ mod tests {
                     Algorithm::Winograd => (5e-6, largest),
                     _ => (2e-6, 0.0),
                 };
-                for ((w, g), size) in want.iter().zip(&got).zip(&sizes) {
+                let got = got.chunks(pitch).flat_map(|picture| &picture[..d.output_len()]);
+                for ((w, g), size) in want.iter().zip(got).zip(&sizes) {
                     assert!(
                         (w - g).abs() <= bound * size.max(floor),
                         "{} {algorithm:?} {d:?}: {w} {g}",

@@ -311,6 +311,13 @@ mod tests {
     use super::*;
     use crate::ops::Window;
 
+    fn padded_line(k: &Kernels, g: &Geometry, plane: usize, line: usize, x: &[f32]) -> Vec<f32> {
+        let mut padded = vec![0.0; g.pad()];
+        padded.extend(g.line(k, plane, line, x, &mut Buffer::default()));
+        padded.resize(g.width(), 0.0);
+        padded
+    }
+
     /// A convolution by nothing but a geometry, word by word.
     fn by_words(
         kernels: &Kernels,
@@ -335,24 +342,15 @@ mod tests {
                     let segments =
                         segments.flat_map(|(s, strip)| strip.iter().map(move |g| (s, g)));
                     for (s, segment) in segments {
-                        for group in 0..g.groups() {
-                            let x = picture(first + segment.picture);
-                            for unit in 0..g.unit {
-                                let mut padded = vec![0.0; g.pad()];
-                                padded.extend(g.line(
-                                    kernels,
-                                    group * g.unit + unit,
-                                    line,
-                                    x,
-                                    &mut Buffer::default(),
-                                ));
-                                padded.resize(g.width(), 0.0);
-                                for (shift, columns) in g.shifts.iter().enumerate() {
-                                    let row = shift * g.groups() + group;
-                                    let at = g.sum_at(b, s, i) + row * b.lanes + segment.lane;
-                                    for c in 0..segment.count {
-                                        words[at + c][unit] = padded[segment.column + c + columns];
-                                    }
+                        let x = picture(first + segment.picture);
+                        for plane in 0..g.groups() * g.unit {
+                            let padded = padded_line(kernels, g, plane, line, x);
+                            for (shift, columns) in g.shifts.iter().enumerate() {
+                                let row = shift * g.groups() + plane / g.unit;
+                                let at = g.sum_at(b, s, i) + row * b.lanes + segment.lane;
+                                for c in 0..segment.count {
+                                    let value = padded[segment.column + c + columns];
+                                    words[at + c][plane % g.unit] = value;
                                 }
                             }
                         }

@@ -530,7 +530,7 @@ impl Convolution<'_> {
         let d = self.d;
         let [height, width] = d.output;
         let plane = height * width;
-        let y = &mut self.io.y[picture * d.output_len()..];
+        let y = &mut self.io.y[picture * self.io.pitch..];
         let strip = self.buffers.strip.as_mut_ptr();
         for (i, row) in (top..height.min(top + M)).enumerate() {
             for at in (0..width).step_by(S::LANES) {
@@ -607,7 +607,12 @@ mod tests {
                 let filters = from..out.min(from + share);
                 let bias = Some(&bias[g * out + from..]);
                 let y = &mut got[(g * out + from) * d.positions()..];
-                fast(work, d, &weights, Pictures { count, x, group: g, filters, bias, relu, y });
+                fast(
+                    work,
+                    d,
+                    &weights,
+                    Pictures { count, x, group: g, filters, bias, relu, y, pitch: d.output_len() },
+                );
             }
         }
         let largest = want.iter().fold(0f32, |a, v| a.max(v.abs()));
@@ -666,6 +671,7 @@ mod tests {
             bias: None,
             relu: None,
             y: &mut y,
+            pitch: 1,
         };
         fast(&mut Workspace::new(kernels), &d, &weights, io);
         assert!((y[0] - 285.0).abs() < 1e-3, "{}", y[0]);

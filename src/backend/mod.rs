@@ -19,18 +19,28 @@ use likenet_kernels::ops::{
     Algorithm, AxisView, BlockCopy, ConvDims, Eltwise, HingeNorm, LrnParams, Normalization,
     PoolDims, Reduction, Unary,
 };
+use std::ops::Range;
 
 /// The index of one buffer of a backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Slot(pub usize);
 
-/// The first `len` elements of a slot: a blob, or a parameter.
+/// Neighbouring elements of a slot: a blob, some pictures of it, or a parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct View {
     /// The buffer.
     pub slot: Slot,
+    /// Its first element that is used.
+    pub at: usize,
     /// Elements used.
     pub len: usize,
+}
+
+impl View {
+    /// The first elements of a slot.
+    pub fn whole(slot: Slot, len: usize) -> Self {
+        Self { slot, at: 0, len }
+    }
 }
 
 /// An input, the weights that it meets, and where the result goes.
@@ -46,6 +56,24 @@ pub struct Weighted {
     pub y: View,
 }
 
+/// Some pictures of a batch at a time, through several layers.
+pub struct Pictures<'a> {
+    /// Pictures of the batch.
+    pub batch: usize,
+    /// How many at a time.
+    pub together: usize,
+    /// Elements of each slot that is needed only on the way.
+    pub private: &'a [usize],
+    /// What is kept: the number of a private slot, its elements for a picture, and the slot of the whole
+    /// batch that they go to.
+    pub outputs: &'a [(usize, usize, Slot)],
+}
+
+/// What [`Backend::by_pictures`] does with some pictures: given a backend, the private slots and which
+/// pictures of the batch, it computes the private slots. It may read the slots of the whole batch.
+pub type PictureWork<'a> =
+    dyn Fn(&mut dyn Backend, &[Slot], Range<usize>) -> Result<(), String> + Sync + 'a;
+
 /// How a loss over labels is summed and divided.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LossRule {
@@ -55,6 +83,24 @@ pub struct LossRule {
     pub normalization: Normalization,
     /// Pictures in the batch.
     pub batch: usize,
+}
+
+/// A convolution's algorithm, and the bytes that its weights take when they are packed for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// How.
+    pub how: Algorithm,
+    /// Bytes.
+    pub bytes: usize,
+}
+
+/// Weights, and how a layer will use them.
+#[derive(Clone, Copy, Debug)]
+pub enum Prepare {
+    /// Of a convolution.
+    Conv(ConvDims, Algorithm, View),
+    /// Of a fully connected layer.
+    Inner(InnerDims, Algorithm, View),
 }
 
 /// Everything that a network needs from the machine that it runs on.
@@ -83,10 +129,21 @@ pub trait Backend: Send {
     /// `y = x / divisor₀`, or zeros when the divisor is zero.
     fn divide(&mut self, x: View, divisor: View, y: View);
 
+    /// How many workers share a batch in [`Backend::by_pictures`]; 0 if it computes whole batches only.
+    fn workers(&self) -> usize;
+    /// Computes a batch some pictures at a time, so that what lies between the layers stays in the cache.
+    fn by_pictures(&mut self, p: &Pictures, work: &PictureWork) -> Result<(), String>;
+    /// Packs weights for the layers that will use them, as many at a time as there are threads; what is
+    /// not prepared is packed when it is first used.
+    fn prepare(&mut self, weights: &[Prepare]);
+    /// Bytes of packed weights.
+    fn packed_bytes(&self) -> usize;
+
     /// How this backend computes a convolution over a batch: as `wanted`, if that can be had.
-    fn conv_algorithm(&self, d: &ConvDims, batch: usize, wanted: Option<Algorithm>) -> Algorithm;
-    /// Convolution of each picture of the batch; then, if asked, ReLU with this slope.
-    fn conv(&mut self, d: &ConvDims, how: Algorithm, io: Weighted, relu: Option<f32>);
+    fn conv_algorithm(&self, d: &ConvDims, batch: usize, wanted: Option<Algorithm>) -> Choice;
+    /// Convolution of each picture of the batch; then, if asked, ReLU with this slope. In `io.y` pictures
+    /// begin `pitch` apart.
+    fn conv(&mut self, d: &ConvDims, how: Algorithm, io: Weighted, pitch: usize, relu: Option<f32>);
     /// Transposed convolution of each picture; `d` is the convolution that it undoes.
     fn deconv(&mut self, d: &ConvDims, io: Weighted);
     /// How this backend computes fully connected layers: as `wanted`, if that can be had.

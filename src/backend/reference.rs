@@ -3,7 +3,9 @@
 //! Slow on purpose. It is what a learner reads and what every other backend is compared with.
 
 use super::memory::Memory;
-use super::{Backend, Judged, LossRule, Slot, View, Weighted};
+use super::{
+    Backend, Choice, Judged, LossRule, PictureWork, Pictures, Prepare, Slot, View, Weighted,
+};
 use likenet_kernels::cpu::argmax::{self, TopK};
 use likenet_kernels::cpu::gemm::{self, Matrix, Sizes};
 use likenet_kernels::cpu::{conv, elementwise, lrn, norm, pool, reduce, softmax};
@@ -65,19 +67,36 @@ impl Backend for Reference {
         self.memory.divide(x, divisor, y);
     }
 
-    fn conv_algorithm(&self, _: &ConvDims, _: usize, _: Option<Algorithm>) -> Algorithm {
-        Algorithm::Plain
+    fn workers(&self) -> usize {
+        0
     }
 
-    fn conv(&mut self, d: &ConvDims, _: Algorithm, io: Weighted, relu: Option<f32>) {
+    fn by_pictures(&mut self, _: &Pictures, _: &PictureWork) -> Result<(), String> {
+        Err("is computed for whole batches by this backend".into())
+    }
+
+    fn prepare(&mut self, _: &[Prepare]) {}
+
+    fn packed_bytes(&self) -> usize {
+        0
+    }
+
+    fn conv_algorithm(&self, _: &ConvDims, _: usize, _: Option<Algorithm>) -> Choice {
+        Choice { how: Algorithm::Plain, bytes: 0 }
+    }
+
+    fn conv(&mut self, d: &ConvDims, _: Algorithm, io: Weighted, pitch: usize, relu: Option<f32>) {
         self.memory.write_with(io.y, |m, y| {
             let bias = io.bias.map(|b| m.get(b));
             let pictures = m.get(io.x).chunks_exact(d.input_len());
-            for (x, y) in pictures.zip(y.chunks_exact_mut(d.output_len())) {
+            for (x, y) in pictures.zip(y.chunks_mut(pitch)) {
+                let y = &mut y[..d.output_len()];
                 conv::plain(d, x, m.get(io.weight), bias, y);
+                if let Some(slope) = relu {
+                    elementwise::unary(&Unary::Relu { slope }, y);
+                }
             }
         });
-        self.unary_if(relu, io.y);
     }
 
     fn deconv(&mut self, d: &ConvDims, io: Weighted) {

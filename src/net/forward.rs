@@ -2,9 +2,8 @@
 //!
 //! This `match` over the catalogue is written once; every backend shares it.
 
-use super::graph::Graph;
 use super::plan::Step;
-use crate::backend::{Backend, InnerDims, Judged, LossRule, Slot, View, Weighted};
+use crate::backend::{Backend, InnerDims, Judged, LossRule, View, Weighted};
 use crate::layer::*;
 use crate::shape::{AxisView, Shape};
 use likenet_kernels::cpu::argmax::TopK;
@@ -18,6 +17,8 @@ pub(super) struct Located<'a> {
     pub shapes: Vec<&'a Shape>,
     pub bottoms: Vec<View>,
     pub tops: Vec<View>,
+    /// From one picture of each top to the next.
+    pub pitches: Vec<usize>,
     /// Shapes of the tops.
     pub top_shapes: Vec<&'a Shape>,
     pub params: Vec<View>,
@@ -26,32 +27,7 @@ pub(super) struct Located<'a> {
     pub seed: u64,
 }
 
-impl<'a> Located<'a> {
-    pub fn new(
-        graph: &'a Graph,
-        step: &'a Step,
-        view: impl Fn(usize) -> View,
-        slot: impl Fn(usize) -> Slot,
-        param: impl Fn(usize) -> View,
-        seed: u64,
-    ) -> Self {
-        let node = &graph.nodes[step.node];
-        let shape = |b: &usize| &graph.blobs[*b].shape;
-        let bottoms: Vec<View> = step.bottoms.iter().map(|&b| view(b)).collect();
-        let shapes: Vec<&Shape> = step.bottoms.iter().map(shape).collect();
-        Self {
-            step,
-            layer: &node.layer,
-            bottoms,
-            tops: step.tops.iter().map(|&b| view(b)).collect(),
-            top_shapes: step.tops.iter().map(shape).collect(),
-            params: node.params.iter().map(|p| param(p.id)).collect(),
-            scratch: step.scratch.iter().map(|&(s, len)| View { slot: slot(s), len }).collect(),
-            shapes,
-            seed: seed.wrapping_add((step.node as u64) << 32),
-        }
-    }
-
+impl Located<'_> {
     fn relu(&self) -> Option<f32> {
         self.step.relu.map(|(_, slope)| slope)
     }
@@ -67,6 +43,12 @@ impl<'a> Located<'a> {
     }
 }
 
+/// Sizes of a fully connected layer for a bottom of this shape.
+pub(super) fn inner_dims(l: &InnerProduct, bottom: &Shape) -> ShapeResult<InnerDims> {
+    let (rows, inputs) = l.rows_and_inputs(bottom)?;
+    Ok(InnerDims { rows, inputs, outputs: l.outputs, transpose: l.transpose })
+}
+
 /// Computes one step.
 ///
 /// Shapes were checked when the graph was made, so an error here is a defect of the plan; it is
@@ -80,7 +62,8 @@ pub(super) fn run(be: &mut dyn Backend, s: &Located) -> ShapeResult<()> {
         Layer::Flatten(_) | Layer::Reshape(_) | Layer::Split => {}
         Layer::Convolution(l) => {
             for (i, shape) in s.shapes.iter().enumerate() {
-                be.conv(&l.dims(shape)?, s.step.how[i], s.weighted(i), s.relu());
+                let (d, how) = (l.dims(shape)?, s.step.how[i]);
+                be.conv(&d, how, s.weighted(i), s.pitches[i], s.relu());
             }
         }
         Layer::Deconvolution(l) => {
@@ -88,7 +71,10 @@ pub(super) fn run(be: &mut dyn Backend, s: &Located) -> ShapeResult<()> {
                 be.deconv(&l.dims(shape)?, s.weighted(i));
             }
         }
-        Layer::InnerProduct(l) => inner_product(be, s, l)?,
+        Layer::InnerProduct(l) => {
+            let d = inner_dims(l, s.shapes[0])?;
+            be.inner_product(&d, s.step.how[0], s.weighted(0), s.relu());
+        }
         Layer::Pooling(l) => pooling(be, s, l)?,
         Layer::Lrn(l) => lrn(be, s, l)?,
         Layer::Pointwise(op) => be.unary(op, s.tops[0]),
@@ -175,13 +161,6 @@ fn copy_whole(be: &mut dyn Backend, x: View, y: View) {
     be.copy_blocks(&BlockCopy { count: 1, len: x.len, from: [0, 0], to: [0, 0] }, x, y);
 }
 
-fn inner_product(be: &mut dyn Backend, s: &Located, l: &InnerProduct) -> ShapeResult<()> {
-    let (rows, inputs) = l.rows_and_inputs(s.shapes[0])?;
-    let dims = InnerDims { rows, inputs, outputs: l.outputs, transpose: l.transpose };
-    be.inner_product(&dims, s.step.how[0], s.weighted(0), s.relu());
-    Ok(())
-}
-
 fn pooling(be: &mut dyn Backend, s: &Located, l: &Pool) -> ShapeResult<()> {
     let d = l.dims(s.shapes[0])?;
     match l.method {
@@ -246,7 +225,7 @@ fn softmax_loss(be: &mut dyn Backend, s: &Located, l: &SoftmaxLoss) -> ShapeResu
     Ok(())
 }
 
-/// Copies every bottom to its place along the axis of the top.
+/// Copies every bottom to its place along the axis of the top, if it is not there already.
 fn join(be: &mut dyn Backend, s: &Located, axis: usize) {
     let whole = s.top_shapes[0].along(axis).block();
     let mut at = 0;
@@ -254,7 +233,9 @@ fn join(be: &mut dyn Backend, s: &Located, axis: usize) {
         let AxisView { outer, .. } = shape.along(axis);
         let len = shape.along(axis).block();
         let blocks = BlockCopy { count: outer, len, from: [0, len], to: [at, whole] };
-        be.copy_blocks(&blocks, *bottom, s.tops[0]);
+        if bottom.slot != s.tops[0].slot {
+            be.copy_blocks(&blocks, *bottom, s.tops[0]);
+        }
         at += len;
     }
 }

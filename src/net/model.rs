@@ -1,10 +1,10 @@
 //! A network ready to run.
 
-use super::forward::{self, Located};
 use super::graph::{BlobId, Graph};
 use super::parameters::{self, Missing};
 use super::plan::{Keep, Plan};
 use super::prototxt::Description;
+use super::run::Run;
 use super::state::NetState;
 use super::{filler, show};
 use crate::backend::{self, Backend, Slot, View};
@@ -15,6 +15,7 @@ use crate::shape::Shape;
 use crate::tensor::Tensor;
 use likenet_kernels::ops::Algorithm;
 use std::path::Path;
+use std::sync::atomic::AtomicU64;
 use weights_tools::WeightsFile;
 
 /// How a network is set up.
@@ -153,7 +154,7 @@ impl Net {
 
     fn alloc_slots(&mut self) {
         self.slots.drain(..).for_each(|slot| self.backend.free(slot));
-        self.slots = self.plan.slots.iter().map(|&len| self.backend.alloc(len)).collect();
+        self.slots = self.plan.storage.slots.iter().map(|&len| self.backend.alloc(len)).collect();
         let mut rng = Rng::new(self.options.seed ^ 0x5eed);
         for node in &self.graph.nodes {
             let Layer::Source(source) = &node.layer else { continue };
@@ -178,7 +179,9 @@ impl Net {
         let Self { graph, backend, params, options, .. } = self;
         parameters::read(graph, &files, options.missing, |id, values| {
             backend.write(params[id], 0, values);
-        })
+        })?;
+        self.prepare();
+        Ok(())
     }
 
     /// Gives every parameter random values that keep activations at a similar size from layer to
@@ -195,6 +198,7 @@ impl Net {
             let values = filler::fill(&Filler { kind, sparse: -1 }, shape, &mut rng);
             self.backend.write(slot, 0, &values);
         }
+        self.prepare();
     }
 
     /// Changes the batch: the first dimension of every source blob. Parameters stay.
@@ -257,44 +261,41 @@ impl Net {
 
     /// Computes every layer.
     pub fn forward(&mut self) -> Result<()> {
-        self.forward_watched(|_| {})
+        self.pass(None)
     }
 
-    /// Computes every layer and calls `done` after each step of the plan with its index: to time them,
-    /// or to show progress.
-    pub fn forward_watched(&mut self, mut done: impl FnMut(usize)) -> Result<()> {
+    /// Computes every layer, and says how long each step of the plan took, in seconds. Steps that several
+    /// workers compute side by side count as if one after the other had done a share of them.
+    pub fn forward_timed(&mut self) -> Result<Vec<f64>> {
+        let times: Vec<AtomicU64> = self.plan.steps.iter().map(|_| AtomicU64::new(0)).collect();
+        self.pass(Some(&times))?;
+        let workers = self.backend.workers().max(1);
+        let mut seconds: Vec<f64> =
+            times.into_iter().map(|t| t.into_inner() as f64 * 1e-9).collect();
+        for section in self.plan.sections.iter().filter(|s| s.pictures.is_some()) {
+            seconds[section.steps.clone()].iter_mut().for_each(|s| *s /= workers as f64);
+        }
+        Ok(seconds)
+    }
+
+    fn pass(&mut self, times: Option<&[AtomicU64]>) -> Result<()> {
         self.passes += 1;
         let seed = self.options.seed.wrapping_add(self.passes.wrapping_mul(0x9e37_79b9));
-        for i in 0..self.plan.steps.len() {
-            self.forward_step(i, seed)?;
-            done(i);
-        }
-        Ok(())
+        let Self { graph, plan, backend, slots, params, .. } = self;
+        Run { graph, plan, slots, params, seed, times }.forward(backend.as_mut())
     }
 
-    fn forward_step(&mut self, i: usize, seed: u64) -> Result<()> {
+    /// Packs all weights for the plan, on all threads. Without it each is packed when it is first used.
+    fn prepare(&mut self) {
         let Self { graph, plan, backend, slots, params, .. } = self;
-        let located = Located::new(
-            graph,
-            &plan.steps[i],
-            |b| locate(graph, plan, slots, b),
-            |s| slots[s],
-            |p| View { slot: params[p], len: graph.params[p].spec.shape.count() },
-            seed,
-        );
-        forward::run(backend.as_mut(), &located).map_err(|reason| {
-            let node = &graph.nodes[plan.steps[i].node];
-            Error::Layer {
-                place: node.place.clone(),
-                layer: node.name.clone(),
-                kind: node.kind.clone(),
-                reason,
-            }
-        })
+        let run = Run { graph, plan, slots, params, seed: 0, times: None };
+        backend.prepare(&run.weights(0..plan.steps.len()));
     }
 
     fn view(&self, blob: BlobId) -> View {
-        locate(&self.graph, &self.plan, &self.slots, blob)
+        let home = self.plan.storage.whole[blob];
+        let slot = home.map_or(Slot(usize::MAX), |home| self.slots[home.slot]);
+        View::whole(slot, self.graph.blobs[blob].shape.count())
     }
 
     /// A blob by name, as the last layer that writes it left it: a convolution with a ReLU in place
@@ -377,12 +378,6 @@ impl Net {
 
 fn plan(graph: &Graph, options: &Options, backend: &dyn Backend) -> Plan {
     Plan::new(graph, &options.keep, backend, options.conv)
-}
-
-fn locate(graph: &Graph, plan: &Plan, slots: &[Slot], blob: BlobId) -> View {
-    // A blob that a fusion removed has no slot, and no step mentions it.
-    let slot = plan.slot_of[blob].map_or(Slot(usize::MAX), |s| slots[s]);
-    View { slot, len: graph.blobs[blob].shape.count() }
 }
 
 fn check_kept(graph: &Graph, keep: &Keep) -> Result<()> {

@@ -1,6 +1,6 @@
 //! A network as a table: what `likenet net show` prints.
 
-use super::graph::Graph;
+use super::graph::{BlobId, Graph};
 use super::plan::Plan;
 use serde::Serialize;
 use std::fmt;
@@ -80,7 +80,7 @@ impl Summary {
             param_bytes: params * FLOAT,
             blob_bytes: layers.iter().map(|r| r.bytes).sum(),
             slot_bytes: plan.activation_count() * FLOAT,
-            slots: plan.slots.len(),
+            slots: plan.storage.slots.len(),
         };
         Self { name: graph.name.clone(), layers, total }
     }
@@ -89,21 +89,30 @@ impl Summary {
 /// For each node, in words, what the plan made of it.
 fn notes(graph: &Graph, plan: &Plan) -> Vec<String> {
     let mut notes = vec![String::new(); graph.nodes.len()];
-    for step in &plan.steps {
-        let slots = step.tops.iter().filter_map(|&b| plan.slot_of[b]);
-        let slots: Vec<String> = slots.map(|s| format!("slot {s}")).collect();
-        let mut note = slots.join(", ");
-        let shared = step.bottoms.first().zip(step.tops.first()).is_some_and(|(&b, &t)| {
-            plan.slot_of[b].is_some() && plan.slot_of[b] == plan.slot_of[t]
-        });
-        if shared {
-            note += ", in place";
+    for section in &plan.sections {
+        for step in &plan.steps[section.steps.clone()] {
+            let home = |b: BlobId| plan.storage.inside[b].or(plan.storage.whole[b]);
+            let mut note: Vec<String> = step.how.iter().map(|how| how.name().into()).collect();
+            note.dedup();
+            note.extend(section.pictures.map(|n| format!("{n} at a time")));
+            let private = |b: &BlobId| plan.storage.inside[*b].is_some();
+            note.extend(step.tops.iter().filter_map(|b| {
+                let kind = if private(b) { "private" } else { "slot" };
+                Some(format!("{kind} {}", home(*b)?.slot))
+            }));
+            let slot = |b: &BlobId| home(*b).map(|h| (private(b), h.slot));
+            if let (Some(b), Some(t)) = (step.bottoms.first(), step.tops.first())
+                && slot(b) == slot(t)
+            {
+                note.push("in place".into());
+            }
+            let mut note = note.join(", ");
+            if let Some((relu, _)) = step.relu {
+                note += " + ReLU";
+                notes[relu] = format!("fused into {}", graph.nodes[step.node].name);
+            }
+            notes[step.node] = note;
         }
-        if let Some((relu, _)) = step.relu {
-            note += " + ReLU";
-            notes[relu] = format!("fused into {}", graph.nodes[step.node].name);
-        }
-        notes[step.node] = note;
     }
     notes
 }

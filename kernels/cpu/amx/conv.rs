@@ -200,7 +200,7 @@ impl Product<'_> {
         let (d, rows) = (&self.geometry.dims, filters.len());
         for (column, (_, strip, line)) in pair.iter().enumerate() {
             for Segment { lane, count, picture, column: x } in *strip {
-                let at = (self.first + picture) * d.output_len()
+                let at = (self.first + picture) * io.pitch
                     + (filters.start - io.filters.start) * d.positions()
                     + line * d.output[1]
                     + x;

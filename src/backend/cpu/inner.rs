@@ -1,11 +1,9 @@
 //! Fully connected layers spread over threads.
 
-use super::with_own;
-use likenet_kernels::cpu::gemm::Workspace;
+use super::team::Team;
 use likenet_kernels::cpu::inner::Weights;
+use likenet_kernels::cpu::table::Kernels;
 use likenet_kernels::ops::InnerDims;
-use rayon::prelude::*;
-use std::sync::Mutex;
 
 /// The operands of a fully connected layer as slices.
 pub struct Task<'a> {
@@ -17,32 +15,29 @@ pub struct Task<'a> {
 }
 
 impl Task<'_> {
-    /// Computes all rows, inside a pool of as many threads as there are workspaces. Each thread takes as
-    /// many neighbouring outputs as the others, so that every weight is read once.
-    pub fn run(&self, work: &[Mutex<Workspace>], y: &mut [f32]) {
+    /// Computes all rows. Each thread takes as many neighbouring outputs as the others, so that every weight
+    /// is read once.
+    pub fn run(&self, team: &Team, kernels: &Kernels, y: &mut [f32]) {
         let InnerDims { rows, outputs, .. } = *self.d;
-        let kernels = with_own(work, |own| own.kernels);
-        let x = self.weights.pack(kernels, self.d, self.x);
-        let share = self.weights.share(work.len());
-        let part = |first: usize, y: &mut [f32]| {
-            let range = first..outputs.min(first + share);
-            with_own(work, |own| self.weights.product(own, &x, range, self.bias, self.relu, y));
-        };
-        if rows == 1 {
-            let parts = y.par_chunks_mut(share).enumerate();
-            parts.for_each(|(t, y)| part(t * share, y));
+        let Self { weights, bias, relu, .. } = *self;
+        let x = weights.pack(kernels, self.d, self.x);
+        let share = weights.share(team.threads());
+        if rows == 1 || share >= outputs {
+            team.each(y.chunks_mut(share * rows).enumerate(), |own, (t, y)| {
+                let range = t * share..outputs.min((t + 1) * share);
+                weights.product(own, &x, range, bias, relu, y);
+            });
             return;
         }
-        let firsts: Vec<usize> = (0..outputs).step_by(share).collect();
-        let parts = firsts.into_par_iter().map(|first| {
-            let mut part_of_rows = vec![0.0; rows * share.min(outputs - first)];
-            part(first, &mut part_of_rows);
-            (first, part_of_rows)
+        let parts = team.map((0..outputs).step_by(share), |own, first| {
+            let range = first..outputs.min(first + share);
+            let mut part = vec![0.0; rows * range.len()];
+            weights.product(own, &x, range.clone(), bias, relu, &mut part);
+            (range, part)
         });
-        for (first, part) in parts.collect::<Vec<_>>() {
-            let width = share.min(outputs - first);
-            for (part, y) in part.chunks_exact(width).zip(y.chunks_exact_mut(outputs)) {
-                y[first..][..width].copy_from_slice(part);
+        for (range, part) in parts {
+            for (part, y) in part.chunks_exact(range.len()).zip(y.chunks_exact_mut(outputs)) {
+                y[range.clone()].copy_from_slice(part);
             }
         }
     }

@@ -5,32 +5,36 @@
 
 mod conv;
 mod inner;
+mod team;
 mod weights;
 
 use super::memory::Memory;
-use super::{Backend, Judged, LossRule, Slot, View, Weighted};
+use super::{
+    Backend, Choice, Judged, LossRule, PictureWork, Pictures, Prepare, Slot, View, Weighted,
+};
 use likenet_kernels::cpu::argmax::{self, TopK};
 use likenet_kernels::cpu::conv::transposed_by_gemm;
 use likenet_kernels::cpu::filters::Filters;
-use likenet_kernels::cpu::gemm::Workspace;
 use likenet_kernels::cpu::table::{self, Kernels};
 use likenet_kernels::cpu::{elementwise, lrn, norm, pool, reduce, softmax};
+use likenet_kernels::memory::Buffer;
 use likenet_kernels::ops::*;
-use rayon::prelude::*;
-use std::sync::Mutex;
+use std::ops::Range;
+use std::sync::Arc;
+use team::Team;
 use weights::PackedWeights;
 
 /// Elements that a thread takes at a time in element-by-element work: 64 KiB stay in L2.
 const CHUNK: usize = 1 << 14;
 
-/// Fast kernels in the host's memory, on a pool of threads of its own.
+/// Fast kernels in the host's memory, on a team of threads of its own.
 pub struct Cpu {
     memory: Memory,
     kernels: &'static Kernels,
-    pool: rayon::ThreadPool,
-    /// One for each thread.
-    work: Vec<Mutex<Workspace>>,
+    team: Team,
     packed: PackedWeights,
+    /// One for each thread, for work that goes picture by picture: each alone, with slots of its own.
+    workers: Vec<Cpu>,
 }
 
 impl Cpu {
@@ -39,20 +43,15 @@ impl Cpu {
     /// Fails when the threads cannot be started, or `LIKENET_ISA` names an instruction set that the
     /// machine lacks.
     pub fn new(threads: usize) -> Result<Self, String> {
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .thread_name(|i| format!("likenet-{i}"))
-            .build()
-            .map_err(|e| format!("cannot start {threads} threads: {e}"))?;
         let kernels = table::best()?;
-        let work = (0..pool.current_num_threads()).map(|_| Mutex::new(Workspace::new(kernels)));
-        Ok(Self {
-            memory: Memory::default(),
-            kernels,
-            work: work.collect(),
-            packed: PackedWeights::default(),
-            pool,
-        })
+        let team = Team::new(threads, kernels)?;
+        let workers = (0..team.threads()).map(|_| Self::of(Team::alone(kernels), kernels));
+        Ok(Self { workers: workers.collect(), ..Self::of(team, kernels) })
+    }
+
+    fn of(team: Team, kernels: &'static Kernels) -> Self {
+        let (memory, packed) = (Memory::default(), PackedWeights::default());
+        Self { memory, kernels, team, packed, workers: vec![] }
     }
 
     /// Runs `f` on each pair of blocks, or of several neighbouring blocks if they are small: `x` cut into
@@ -64,34 +63,40 @@ impl Cpu {
         y: View,
         f: impl Fn(&Kernels, &[f32], &mut [f32]) + Sync,
     ) {
-        let Self { memory, pool, kernels, .. } = self;
+        let Self { memory, team, kernels, .. } = self;
         memory.write_with(y, |m, y| {
-            let x = m.get(x);
             let several = (CHUNK / from).max(1);
-            pool.install(|| {
-                let pairs = x.par_chunks(several * from).zip(y.par_chunks_mut(several * to));
-                pairs.for_each(|(x, y)| f(kernels, x, y));
-            });
+            let pairs = m.get(x).chunks(several * from).zip(y.chunks_mut(several * to));
+            team.each(pairs, |_, (x, y)| f(kernels, x, y));
         });
     }
 
     /// Runs `f` in place on each block of `len` elements, with its index.
     fn in_place(&mut self, len: usize, y: View, f: impl Fn(&Memory, usize, &mut [f32]) + Sync) {
-        let Self { memory, pool, .. } = self;
-        memory.write_with(y, |m, y| {
-            pool.install(|| {
-                let chunks = y.par_chunks_mut(len).enumerate();
-                chunks.for_each(|(i, y)| f(m, i, y));
-            });
-        });
+        let Self { memory, team, .. } = self;
+        memory
+            .write_with(y, |m, y| team.each(y.chunks_mut(len).enumerate(), |_, (i, y)| f(m, i, y)));
     }
-}
 
-/// The calling thread's workspace.
-fn with_own<R>(work: &[Mutex<Workspace>], f: impl FnOnce(&mut Workspace) -> R) -> R {
-    let own = &work[rayon::current_thread_index().unwrap_or(0)];
-    // A poisoned lock means that another layer panicked; its panels hold nothing of value.
-    f(&mut own.lock().unwrap_or_else(|e| e.into_inner()))
+    /// A worker's pictures, some at a time; `outputs` are those pictures of each output.
+    fn some_pictures(
+        &mut self,
+        p: &Pictures,
+        work: &PictureWork,
+        pictures: Range<usize>,
+        mut outputs: Vec<&mut [f32]>,
+    ) -> Result<(), String> {
+        let slots = self.memory.private(p.private);
+        for first in pictures.clone().step_by(p.together) {
+            let some = first..pictures.end.min(first + p.together);
+            work(self, &slots, some.clone())?;
+            for (output, (slot, len, _)) in outputs.iter_mut().zip(p.outputs) {
+                let done = &mut output[(first - pictures.start) * len..][..some.len() * len];
+                self.memory.read(slots[*slot], done);
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Backend for Cpu {
@@ -100,8 +105,7 @@ impl Backend for Cpu {
     }
 
     fn describe(&self) -> String {
-        let threads = self.pool.current_num_threads();
-        format!("{threads} thread(s), {}", self.kernels.gemm_name())
+        format!("{} thread(s), {}", self.team.threads(), self.kernels.name())
     }
 
     fn alloc(&mut self, len: usize) -> Slot {
@@ -133,37 +137,84 @@ impl Backend for Cpu {
         self.memory.divide(x, divisor, y);
     }
 
-    fn conv_algorithm(&self, d: &ConvDims, batch: usize, wanted: Option<Algorithm>) -> Algorithm {
+    fn workers(&self) -> usize {
+        self.workers.len()
+    }
+
+    fn by_pictures(&mut self, p: &Pictures, work: &PictureWork) -> Result<(), String> {
+        let taken = p.outputs.iter().map(|(_, len, slot)| (*len, self.memory.take(*slot)));
+        let mut outputs: Vec<(usize, Buffer<f32>)> = taken.collect();
+        let memory = Arc::new(std::mem::take(&mut self.memory));
+        let packed = Arc::new(std::mem::take(&mut self.packed));
+        let share = p.batch.div_ceil(self.workers.len()).max(1);
+        let mut parts: Vec<Vec<&mut [f32]>> = (0..p.batch).step_by(share).map(|_| vec![]).collect();
+        for (len, output) in &mut outputs {
+            let chunks = output[..p.batch * *len].chunks_mut(share * *len);
+            parts.iter_mut().zip(chunks).for_each(|(part, chunk)| part.push(chunk));
+        }
+        let tasks = self.workers.iter_mut().zip(parts).enumerate();
+        let results = self.team.map(tasks, |_, (i, (worker, outputs))| {
+            worker.memory.borrow_from(memory.clone());
+            worker.packed.borrow_from(packed.clone());
+            let pictures = i * share..p.batch.min((i + 1) * share);
+            let result = worker.some_pictures(p, work, pictures, outputs);
+            worker.memory.give_back();
+            worker.packed.give_back();
+            result
+        });
+        self.memory = Arc::into_inner(memory).expect("workers gave the memory back");
+        self.packed = Arc::into_inner(packed).expect("workers gave the weights back");
+        for ((_, output), (_, _, slot)) in outputs.into_iter().zip(p.outputs) {
+            self.memory.put(*slot, output);
+        }
+        results.into_iter().collect()
+    }
+
+    fn prepare(&mut self, weights: &[Prepare]) {
+        let Self { memory, team, packed, kernels, .. } = self;
+        packed.prepare(team, kernels, memory, weights);
+    }
+
+    fn packed_bytes(&self) -> usize {
+        self.packed.bytes()
+    }
+
+    fn conv_algorithm(&self, d: &ConvDims, batch: usize, wanted: Option<Algorithm>) -> Choice {
         let can = |a: &Algorithm| Filters::can(self.kernels, d, *a);
         let _ = batch;
         let fastest = [Algorithm::Tiles, Algorithm::Winograd, Algorithm::Gemm];
-        match wanted {
+        let how = match wanted {
             Some(wanted) => Some(wanted).filter(can).unwrap_or(Algorithm::Gemm),
             None => fastest.into_iter().find(can).unwrap_or(Algorithm::Gemm),
-        }
+        };
+        Choice { how, bytes: Filters::expected_bytes(d, how) }
     }
 
-    fn conv(&mut self, d: &ConvDims, how: Algorithm, io: Weighted, relu: Option<f32>) {
-        self.packed.conv(&self.pool, self.kernels, &self.memory, d, how, io.weight);
-        let Self { memory, pool, work, packed, .. } = self;
+    fn conv(
+        &mut self,
+        d: &ConvDims,
+        how: Algorithm,
+        io: Weighted,
+        pitch: usize,
+        relu: Option<f32>,
+    ) {
+        self.prepare(&[Prepare::Conv(*d, how, io.weight)]);
+        let Self { memory, team, packed, .. } = self;
         memory.write_with(io.y, |m, y| {
             let filters = packed.filters(io.weight.slot);
             let bias = io.bias.map(|b| m.get(b));
-            let task = conv::Task { d, x: m.get(io.x), filters, bias, relu };
-            pool.install(|| task.run(work, y));
+            let task = conv::Task { d, x: m.get(io.x), filters, bias, relu, pitch };
+            task.run(team, y);
         });
     }
 
     fn deconv(&mut self, d: &ConvDims, io: Weighted) {
-        let Self { memory, pool, work, .. } = self;
+        let Self { memory, team, .. } = self;
         memory.write_with(io.y, |m, y| {
             let (weight, bias) = (m.get(io.weight), io.bias.map(|b| m.get(b)));
-            let pictures = m.get(io.x).par_chunks_exact(d.output_len());
-            let tasks = pictures.zip(y.par_chunks_exact_mut(d.input_len()));
-            pool.install(|| {
-                tasks.for_each(|(x, y)| {
-                    with_own(work, |own| transposed_by_gemm(own, d, x, weight, bias, y));
-                });
+            let pictures = m.get(io.x).chunks_exact(d.output_len());
+            team.each(pictures.zip(y.chunks_exact_mut(d.input_len())), |own, (x, y)| {
+                transposed_by_gemm(own, d, x, weight, bias, y);
             });
         });
     }
@@ -174,13 +225,13 @@ impl Backend for Cpu {
     }
 
     fn inner_product(&mut self, d: &InnerDims, how: Algorithm, io: Weighted, relu: Option<f32>) {
-        self.packed.inner(&self.pool, self.kernels, &self.memory, d, how, io.weight);
-        let Self { memory, pool, work, packed, .. } = self;
+        self.prepare(&[Prepare::Inner(*d, how, io.weight)]);
+        let Self { memory, team, packed, kernels, .. } = self;
         memory.write_with(io.y, |m, y| {
             let weights = packed.inner_weights(io.weight.slot);
             let bias = io.bias.map(|b| m.get(b));
             let task = inner::Task { d, x: m.get(io.x), weights, bias, relu };
-            pool.install(|| task.run(work, y));
+            task.run(team, kernels, y);
         });
     }
 

@@ -1,16 +1,20 @@
 //! Weights in the form that kernels want, made once from what a slot holds.
 
 use super::super::memory::Memory;
-use super::super::{Slot, View};
+use super::super::{Prepare, Slot};
+use super::team::Team;
 use likenet_kernels::cpu::filters::Filters;
 use likenet_kernels::cpu::inner;
 use likenet_kernels::cpu::table::Kernels;
-use likenet_kernels::ops::{Algorithm, ConvDims, InnerDims};
+use likenet_kernels::ops::{Algorithm, ConvDims};
 use std::collections::HashMap;
+use std::sync::Arc;
 
-/// Packed weights by slot, each made when it was first used since the slot changed.
+/// Packed weights by slot, each made once since the slot changed.
 #[derive(Default)]
 pub struct PackedWeights {
+    /// Those of another backend, which are looked for too.
+    below: Option<Arc<PackedWeights>>,
     slots: HashMap<Slot, Packed>,
 }
 
@@ -43,6 +47,16 @@ impl PackedWeights {
         self.slots.remove(&slot);
     }
 
+    /// Lends another backend's weights.
+    pub fn borrow_from(&mut self, below: Arc<PackedWeights>) {
+        self.below = Some(below);
+    }
+
+    /// Gives them back.
+    pub fn give_back(&mut self) {
+        self.below = None;
+    }
+
     /// Bytes of all packed weights.
     pub fn bytes(&self) -> usize {
         let form = |p: &Packed| match &p.form {
@@ -52,72 +66,73 @@ impl PackedWeights {
         self.slots.values().map(form).sum()
     }
 
-    /// Makes sure that the filters of this convolution are there.
-    pub fn conv(
+    /// Makes sure that these weights are there.
+    pub fn prepare(
         &mut self,
-        pool: &rayon::ThreadPool,
-        kernels: &'static Kernels,
+        team: &Team,
+        kernels: &Kernels,
         memory: &Memory,
-        d: &ConvDims,
-        algorithm: Algorithm,
-        weight: View,
+        weights: &[Prepare],
     ) {
-        let seen = Seen::Conv(*d, algorithm);
-        self.ensure(memory, weight, seen, |values| {
-            let pack = || Filters::new(kernels, d, algorithm, values);
-            Form::Filters(Box::new(pool.install(pack)))
-        });
-    }
-
-    /// Makes sure that the weights of this fully connected layer are there.
-    pub fn inner(
-        &mut self,
-        pool: &rayon::ThreadPool,
-        kernels: &'static Kernels,
-        memory: &Memory,
-        d: &InnerDims,
-        how: Algorithm,
-        weight: View,
-    ) {
-        let InnerDims { inputs, outputs, transpose, .. } = *d;
-        self.ensure(memory, weight, Seen::Inner { inputs, outputs, transpose, how }, |values| {
-            Form::Inner(pool.install(|| inner::Weights::new(kernels, d, how, values)))
-        });
-    }
-
-    fn ensure(
-        &mut self,
-        memory: &Memory,
-        weight: View,
-        seen: Seen,
-        make: impl FnOnce(&[f32]) -> Form,
-    ) {
-        let origin = Origin { version: memory.version(weight.slot), seen };
-        if self.slots.get(&weight.slot).is_none_or(|p| p.origin != origin) {
-            let form = make(memory.get(weight));
-            self.slots.insert(weight.slot, Packed { origin, form });
+        let missing = |p: &&Prepare| {
+            let (slot, origin) = origin(memory, p);
+            self.get(slot).is_none_or(|packed| packed.origin != origin)
+        };
+        let missing: Vec<&Prepare> = weights.iter().filter(missing).collect();
+        if missing.is_empty() {
+            return;
         }
+        let made = team.map(missing.into_iter(), |_, prepare| {
+            let (slot, origin) = origin(memory, prepare);
+            let form = match prepare {
+                Prepare::Conv(d, how, weight) => {
+                    Form::Filters(Box::new(Filters::new(kernels, d, *how, memory.get(*weight))))
+                }
+                Prepare::Inner(d, how, weight) => {
+                    Form::Inner(inner::Weights::new(kernels, d, *how, memory.get(*weight)))
+                }
+            };
+            (slot, Packed { origin, form })
+        });
+        self.slots.extend(made);
     }
 
-    /// The filters that [`Self::conv`] made.
+    fn get(&self, slot: Slot) -> Option<&Packed> {
+        let below = || self.below.as_ref().and_then(|b| b.get(slot));
+        self.slots.get(&slot).or_else(below)
+    }
+
+    /// The filters that were prepared last from a slot.
     ///
     /// # Panics
-    /// When it was not called for this slot last.
+    /// When there are none.
     pub fn filters(&self, slot: Slot) -> &Filters {
-        match &self.slots[&slot].form {
-            Form::Filters(filters) => filters,
-            Form::Inner(_) => unreachable!("the slot was packed for a fully connected layer"),
+        match self.get(slot).map(|p| &p.form) {
+            Some(Form::Filters(filters)) => filters,
+            _ => unreachable!("filters are prepared before they are used"),
         }
     }
 
-    /// The weights that [`Self::inner`] made.
+    /// The fully connected layer's weights that were prepared last from a slot.
     ///
     /// # Panics
-    /// When it was not called for this slot last.
+    /// When there are none.
     pub fn inner_weights(&self, slot: Slot) -> &inner::Weights {
-        match &self.slots[&slot].form {
-            Form::Inner(weights) => weights,
-            Form::Filters(_) => unreachable!("the slot was packed for a convolution"),
+        match self.get(slot).map(|p| &p.form) {
+            Some(Form::Inner(weights)) => weights,
+            _ => unreachable!("weights are prepared before they are used"),
         }
     }
+}
+
+/// The slot that weights lie in, and what they are made from.
+fn origin(memory: &Memory, prepare: &Prepare) -> (Slot, Origin) {
+    let (view, seen) = match *prepare {
+        Prepare::Conv(d, how, view) => (view, Seen::Conv(d, how)),
+        Prepare::Inner(d, how, view) => {
+            let (inputs, outputs, transpose) = (d.inputs, d.outputs, d.transpose);
+            (view, Seen::Inner { inputs, outputs, transpose, how })
+        }
+    };
+    (view.slot, Origin { version: memory.version(view.slot), seen })
 }

@@ -1,0 +1,185 @@
+//! A forward pass: the plan's sections on a backend.
+//!
+//! Flows in: a network's parts. Flows out: changed slots, and how long each step took.
+
+use super::forward::{self, Located, inner_dims};
+use super::graph::{BlobId, Graph, ParamId};
+use super::plan::{Home, Plan, Section, Storage};
+use crate::backend::{Backend, Pictures, Prepare, Slot, View};
+use crate::error::{Error, Result};
+use crate::layer::{Layer, ShapeResult};
+use crate::shape::Shape;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Instant;
+
+/// What a pass needs to know.
+pub(super) struct Run<'a> {
+    pub graph: &'a Graph,
+    pub plan: &'a Plan,
+    /// The plan's slots.
+    pub slots: &'a [Slot],
+    /// Slots of the parameters.
+    pub params: &'a [Slot],
+    /// Seed of this pass, for dropout.
+    pub seed: u64,
+    /// Nanoseconds of each step, all workers together; none if nobody asks.
+    pub times: Option<&'a [AtomicU64]>,
+}
+
+/// What part of a batch a step computes.
+#[derive(Clone)]
+enum Part<'a> {
+    /// All of it.
+    Whole,
+    /// Some pictures, and the private slots of their section.
+    Some(Range<usize>, &'a [Slot]),
+}
+
+impl Run<'_> {
+    /// Computes every section.
+    pub fn forward(&self, be: &mut dyn Backend) -> Result<()> {
+        for (number, section) in self.plan.sections.iter().enumerate() {
+            if let Some(together) = section.pictures {
+                self.by_pictures(be, number, section, together)?;
+                continue;
+            }
+            for i in section.steps.clone() {
+                self.step(be, i, &Part::Whole).map_err(|reason| self.error(i, reason))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The weights of some steps, and how these use them.
+    pub fn weights(&self, steps: Range<usize>) -> Vec<Prepare> {
+        let mut weights = vec![];
+        for step in &self.plan.steps[steps] {
+            let node = &self.graph.nodes[step.node];
+            let Some(weight) = node.params.first().map(|p| self.param(p.id)) else { continue };
+            for (&b, how) in step.bottoms.iter().zip(&step.how) {
+                let shape = &self.graph.blobs[b].shape;
+                // Shapes were checked when the graph was made.
+                match &node.layer {
+                    Layer::Convolution(l) => {
+                        weights.extend(l.dims(shape).map(|d| Prepare::Conv(d, *how, weight)));
+                    }
+                    Layer::InnerProduct(l) => {
+                        weights
+                            .extend(inner_dims(l, shape).map(|d| Prepare::Inner(d, *how, weight)));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        weights
+    }
+
+    fn by_pictures(
+        &self,
+        be: &mut dyn Backend,
+        number: usize,
+        section: &Section,
+        together: usize,
+    ) -> Result<()> {
+        be.prepare(&self.weights(section.steps.clone()));
+        let storage = &self.plan.storage;
+        let tops = section.steps.clone().flat_map(|i| &self.plan.steps[i].tops);
+        let kept = tops.filter_map(|&b| Some((storage.inside[b]?, storage.whole[b]?)));
+        let output = |(from, to): (Home, Home)| (from.slot, to.pitch, self.slots[to.slot]);
+        let outputs: Vec<(usize, usize, Slot)> = kept.map(output).collect();
+        let first = self.plan.steps[section.steps.start].tops[0];
+        let batch = self.graph.blobs[first].shape.dims()[0];
+        let private = &storage.private[number];
+        let failed = AtomicUsize::new(section.steps.start);
+        let work = |be: &mut dyn Backend, private: &[Slot], pictures: Range<usize>| {
+            let part = Part::Some(pictures, private);
+            section.steps.clone().try_for_each(|i| {
+                let failed = |_: &String| failed.store(i, Ordering::Relaxed);
+                self.step(be, i, &part).inspect_err(failed)
+            })
+        };
+        let p = Pictures { batch, together, private, outputs: &outputs };
+        be.by_pictures(&p, &work)
+            .map_err(|reason| self.error(failed.load(Ordering::Relaxed), reason))
+    }
+
+    fn step(&self, be: &mut dyn Backend, i: usize, part: &Part) -> ShapeResult<()> {
+        let begun = Instant::now();
+        let (step, storage) = (&self.plan.steps[i], &self.plan.storage);
+        let node = &self.graph.nodes[step.node];
+        let shape = |b: &usize| {
+            let shape = &self.graph.blobs[*b].shape;
+            match part {
+                Part::Whole => Ok(shape.clone()),
+                Part::Some(pictures, _) => shape.with_axis(0, pictures.len()),
+            }
+        };
+        let shapes: Vec<Shape> = step.bottoms.iter().map(shape).collect::<ShapeResult<_>>()?;
+        let top_shapes: Vec<Shape> = step.tops.iter().map(shape).collect::<ShapeResult<_>>()?;
+        let scratch = step.scratch.iter().map(|&(slot, len)| match part {
+            Part::Whole => View::whole(self.slots[slot], len),
+            Part::Some(_, private) => View::whole(private[slot], len),
+        });
+        let located = Located {
+            step,
+            layer: &node.layer,
+            bottoms: step
+                .bottoms
+                .iter()
+                .zip(&shapes)
+                .map(|(&b, s)| self.view(b, s, part))
+                .collect(),
+            tops: step.tops.iter().zip(&top_shapes).map(|(&b, s)| self.view(b, s, part)).collect(),
+            pitches: step.tops.iter().map(|&b| self.home(storage, b, part).pitch).collect(),
+            shapes: shapes.iter().collect(),
+            top_shapes: top_shapes.iter().collect(),
+            params: node.params.iter().map(|p| self.param(p.id)).collect(),
+            scratch: scratch.collect(),
+            seed: self.seed.wrapping_add((step.node as u64) << 32),
+        };
+        forward::run(be, &located)?;
+        if let Some(times) = self.times {
+            times[i].fetch_add(begun.elapsed().as_nanos() as u64, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Where a part's steps find a blob.
+    fn home(&self, storage: &Storage, blob: BlobId, part: &Part) -> Home {
+        let inside = storage.inside[blob].filter(|_| matches!(part, Part::Some(..)));
+        inside.or(storage.whole[blob]).expect("a step mentions only blobs that lie somewhere")
+    }
+
+    /// A blob, whose shape in this part is given.
+    fn view(&self, blob: BlobId, shape: &Shape, part: &Part) -> View {
+        let storage = &self.plan.storage;
+        let home = self.home(storage, blob, part);
+        let count = shape.dims().first().copied().unwrap_or(1);
+        let len = (count - 1) * home.pitch + shape.count() / count;
+        match part {
+            Part::Some(_, private) if storage.inside[blob].is_some() => {
+                View { slot: private[home.slot], at: home.at, len }
+            }
+            Part::Some(pictures, _) => {
+                let at = home.at + pictures.start * home.pitch;
+                View { slot: self.slots[home.slot], at, len }
+            }
+            Part::Whole => View { slot: self.slots[home.slot], at: home.at, len },
+        }
+    }
+
+    fn param(&self, id: ParamId) -> View {
+        View::whole(self.params[id], self.graph.params[id].spec.shape.count())
+    }
+
+    fn error(&self, step: usize, reason: String) -> Error {
+        let node = &self.graph.nodes[self.plan.steps[step].node];
+        Error::Layer {
+            place: node.place.clone(),
+            layer: node.name.clone(),
+            kind: node.kind.clone(),
+            reason,
+        }
+    }
+}
