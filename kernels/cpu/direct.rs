@@ -7,7 +7,7 @@
 use super::conv::Pictures;
 use super::gemm::{Matrix, Workspace};
 use super::geometry::{Block, Geometry, Segment, Strip};
-use super::micro::{self, Tile};
+use super::micro::{self, Ahead, Tile};
 use super::panels::{PackedRows, Panels};
 use super::simd::{Simd, SimdOp, TILE_VECTORS};
 use super::table::Kernels;
@@ -67,7 +67,7 @@ impl Filters {
         let weights = &self.groups[io.group];
         io.check(d);
         assert!(weights.holds(work.kernels, io.filters.start, io.filters.len(), g.rows));
-        let Workspace { kernels, picture, rows: spare, columns: padded, .. } = work;
+        let Workspace { kernels, picture, columns: padded, .. } = work;
         let [_, nr] = kernels.tile();
         let block = g.block(io.count, BUDGET, nr);
         let words = picture.at_least(g.words(&block));
@@ -75,7 +75,6 @@ impl Filters {
         let pitch = g.width() + nr;
         let picture_len = g.groups() * pitch;
         let padded = padded.at_least(block.pictures * picture_len);
-        padded.fill(0.0);
         for first in (0..io.count).step_by(block.pictures) {
             let pictures = first..io.count.min(first + block.pictures);
             let strips = block.strips(pictures.len(), g.dims.output[1]);
@@ -84,10 +83,7 @@ impl Filters {
                 for (i, line) in g.lines(&lines).enumerate() {
                     for (p, padded) in pictures.clone().zip(padded.chunks_exact_mut(picture_len)) {
                         for (plane, to) in padded.chunks_exact_mut(pitch).enumerate() {
-                            let values = g.line(kernels, plane, line, io.picture(d, p), spare);
-                            let (inside, after) = to[g.pad()..].split_at_mut(values.len());
-                            inside.copy_from_slice(values);
-                            after.fill(0.0);
+                            g.padded_line(kernels, plane, line, io.picture(d, p), to);
                         }
                     }
                     for (s, strip) in strips.iter().enumerate() {
@@ -194,7 +190,7 @@ impl SimdOp for Product<'_, '_> {
                         add: false,
                         bias,
                         slope: self.io.relu.unwrap_or(1.0),
-                        ahead: [b.as_ptr_range().end; 2],
+                        ahead: Ahead::share(b.as_ptr_range().end, 0, 1, 0, S::LANES),
                     };
                     // SAFETY: the panel holds `rows` rows of k values, `b` k rows of `nr` values; `sums` has
                     // room for the tile, and there is a bias for each filter. The caller promises the

@@ -13,7 +13,7 @@
 //! 1:         panels of A             micro: mr × nr sums in registers
 //! ```
 
-use super::micro::{self, Tile};
+use super::micro::{self, Ahead, Tile};
 use super::panels::{Columns, PackedRows, Panels, pack_rows, panel_height};
 use super::simd::{Simd, SimdOp, TILE_VECTORS};
 use super::table::Kernels;
@@ -269,7 +269,8 @@ impl SimdOp for Blocks<'_> {
                     add: self.add,
                     bias: self.bias.map_or(std::ptr::null(), |bias| bias[i..].as_ptr()),
                     slope: self.slope,
-                    ahead: self.b.ahead(q + 1, r, panels, self.k * S::LANES),
+                    // What lies behind the panel is used next.
+                    ahead: Ahead::share(b.as_ptr_range().end, r, panels, self.k, S::LANES),
                 };
                 // SAFETY: the panels hold what a tile of this height reads; the tile's last element
                 // lies inside C and its bias inside the biases, which `fast` checked; the instruction

@@ -172,14 +172,37 @@ impl Geometry {
         x: &'a [f32],
         spare: &'a mut Buffer<f32>,
     ) -> &'a [f32] {
-        let Some(plane) = self.planes.get(plane) else { return &[] };
         if self.strided() {
             let spare = spare.at_least(self.width());
-            self.every_other(kernels, plane, line, x, spare);
+            self.padded_line(kernels, plane, line, x, spare);
             return spare;
         }
         let count = self.dims.input[1].min(self.width() - self.pad());
-        self.row(plane, line).map_or(&[], |row| &x[row..row + count])
+        let row = self.planes.get(plane).and_then(|plane| self.row(plane, line));
+        row.map_or(&[], |row| &x[row..row + count])
+    }
+
+    /// The same with its padding, and zeros as far as `to` goes on.
+    pub fn padded_line(
+        &self,
+        kernels: &Kernels,
+        plane: usize,
+        line: usize,
+        x: &[f32],
+        to: &mut [f32],
+    ) {
+        let mut op =
+            Spread { from: &[], stride: self.dims.window.stride[1], first: 0, count: 0, to };
+        let plane = self.planes.get(plane);
+        if let Some((plane, row)) = plane.and_then(|p| Some((p, self.row(p, line)?))) {
+            let (pad, phase) = (self.dims.window.pad[1], plane.phase[1]);
+            op.first = pad.saturating_sub(phase).div_ceil(op.stride).min(op.to.len());
+            let column = op.first * op.stride + phase - pad;
+            let inside = self.dims.input[1].saturating_sub(column).div_ceil(op.stride);
+            op.count = inside.min(self.width().min(op.to.len()).saturating_sub(op.first));
+            op.from = if op.count > 0 { &x[row + column..] } else { &[] };
+        }
+        kernels.run(op);
     }
 
     /// Where the row of the picture that a line of a plane comes from begins; nothing for padding.
@@ -189,52 +212,35 @@ impl Geometry {
         let row = (line * w.stride[0] + plane.phase[0]).checked_sub(w.pad[0])?;
         (row < height).then_some((plane.channel * height + row) * width)
     }
-
-    /// A line of a plane whose values are not neighbours in the picture, padding included.
-    fn every_other(
-        &self,
-        kernels: &Kernels,
-        plane: &Plane,
-        line: usize,
-        x: &[f32],
-        to: &mut [f32],
-    ) {
-        let w = &self.dims.window;
-        let (pad, stride, phase) = (w.pad[1], w.stride[1], plane.phase[1]);
-        let first = pad.saturating_sub(phase).div_ceil(stride).min(to.len());
-        let column = first * stride + phase - pad;
-        let inside = self.dims.input[1].saturating_sub(column).div_ceil(stride);
-        let (row, count) = match self.row(plane, line) {
-            Some(row) => (row, inside.min(to.len() - first)),
-            None => (0, 0),
-        };
-        to[..first].fill(0.0);
-        to[first + count..].fill(0.0);
-        if count > 0 {
-            let (from, to) = (&x[row + column..], &mut to[first..][..count]);
-            kernels.run(EveryOther { from, stride, to });
-        }
-    }
 }
 
-/// Takes every `stride`-th value, as many as `to` has room for.
-struct EveryOther<'a> {
+/// Writes `count` values, `stride` apart in `from`, from place `first` on, and zeros around them.
+struct Spread<'a> {
     from: &'a [f32],
     stride: usize,
+    first: usize,
+    count: usize,
     to: &'a mut [f32],
 }
 
-impl SimdOp for EveryOther<'_> {
+impl SimdOp for Spread<'_> {
     type Output = ();
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        let Self { from, stride, to } = self;
-        let (count, read) = (to.len(), S::LANES * stride);
+        let Self { from, stride, first, count, to } = self;
+        let read = S::LANES * stride;
+        for at in (0..to.len()).step_by(S::LANES) {
+            // SAFETY: so many values from `at` on lie inside `to`; the caller promises the set.
+            unsafe {
+                S::splat(0.0).store_first(to.as_mut_ptr().add(at), S::LANES.min(to.len() - at));
+            }
+        }
+        let to = &mut to[first..][..count];
         for at in (0..count).step_by(S::LANES) {
             let lanes = S::LANES.min(count - at);
             let from = &from[at * stride..];
-            if !matches!(stride, 2 | 4) || from.len() < read {
+            if !matches!(stride, 1 | 2 | 4) || from.len() < read {
                 let values = from.iter().step_by(stride);
                 to[at..at + lanes].iter_mut().zip(values).for_each(|(to, v)| *to = *v);
                 continue;
@@ -243,11 +249,12 @@ impl SimdOp for EveryOther<'_> {
             // promises the instruction set.
             unsafe {
                 let load = |i: usize| S::load(from.as_ptr().add(i * S::LANES));
-                let even = match stride {
+                let values = match stride {
+                    1 => load(0),
                     2 => load(0).even(load(1)),
                     _ => load(0).even(load(1)).even(load(2).even(load(3))),
                 };
-                even.store_first(to.as_mut_ptr().add(at), lanes);
+                values.store_first(to.as_mut_ptr().add(at), lanes);
             }
         }
     }

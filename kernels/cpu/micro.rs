@@ -38,9 +38,27 @@ pub struct Tile {
     pub bias: *const f32,
     /// What negative results are multiplied with: 1 leaves them as they are, 0 is ReLU.
     pub slope: f32,
-    /// Two stretches of `k · LANES` values that will be wanted next, and are asked for meanwhile; they
-    /// need not be valid.
-    pub ahead: [*const f32; 2],
+    /// What will be wanted next.
+    pub ahead: Ahead,
+}
+
+/// Memory that is asked for while a tile is computed, so that it comes as evenly as it can: at each step
+/// of the summed index the lines at both addresses, which then move on. They need not be valid.
+#[derive(Clone, Copy)]
+pub struct Ahead {
+    /// Where to begin.
+    pub from: [*const f32; 2],
+    /// Bytes to move on by.
+    pub step: usize,
+}
+
+impl Ahead {
+    /// A share of a panel that is used next: number `pass` of `passes`, of `k` steps of `2 · lanes` values.
+    pub fn share(panel: *const f32, pass: usize, passes: usize, k: usize, lanes: usize) -> Self {
+        let half = k * lanes / passes;
+        let from = panel.wrapping_add(2 * half * pass);
+        Self { from: [from, from.wrapping_add(half)], step: lanes * size_of::<f32>() / passes }
+    }
 }
 
 /// Computes a tile.
@@ -74,7 +92,7 @@ unsafe fn tile_of<S: Simd, const ROWS: usize>(t: &Tile) {
             steps::<S, ROWS>(S::LANES, a, b, ahead, &mut sums);
             a = a.add(t.a_block);
             b = b.add(TILE_VECTORS * S::LANES * S::LANES);
-            ahead = ahead.map(|at| at.wrapping_add(S::LANES * S::LANES));
+            ahead.from = ahead.from.map(|at| at.wrapping_byte_add(S::LANES * ahead.step));
             left -= S::LANES;
         }
         steps::<S, ROWS>(left, a, b, ahead, &mut sums);
@@ -88,15 +106,15 @@ unsafe fn steps<S: Simd, const ROWS: usize>(
     count: usize,
     a: *const f32,
     mut b: *const f32,
-    ahead: [*const f32; 2],
+    ahead: Ahead,
     sums: &mut [[S; TILE_VECTORS]; ROWS],
 ) {
     for p in 0..count {
         // SAFETY: `p < LANES` is inside the block, and `b` inside its panel.
         unsafe {
             let columns = [S::load(b), S::load(b.add(S::LANES))];
-            S::prefetch(ahead[0].wrapping_add(p * S::LANES));
-            S::prefetch(ahead[1].wrapping_add(p * S::LANES));
+            S::prefetch(ahead.from[0].wrapping_byte_add(p * ahead.step));
+            S::prefetch(ahead.from[1].wrapping_byte_add(p * ahead.step));
             for (i, sums) in sums.iter_mut().enumerate() {
                 let value = S::splat(*a.add(i * S::LANES + p));
                 sums[0] = value.mul_add(columns[0], sums[0]);

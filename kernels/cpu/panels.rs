@@ -30,15 +30,6 @@ impl<'a> Panels<'a> {
     pub fn get(&self, q: usize, len: usize) -> &'a [f32] {
         &self.data[q * self.stride + self.offset..][..len]
     }
-
-    /// What of panel `q`, `2 · half` values long, to ask for while panel `q − 1` is used for the `pass`th
-    /// time of `passes`: all of it if there is one pass, else a half in each of the first two.
-    #[inline(always)]
-    pub fn ahead(&self, q: usize, pass: usize, passes: usize, half: usize) -> [*const f32; 2] {
-        let panel = self.data.as_ptr().wrapping_add(q * self.stride + self.offset);
-        let halves = [panel, panel.wrapping_add(half)];
-        if passes == 1 { halves } else { [halves[pass % 2]; 2] }
-    }
 }
 
 /// The right-hand side of a product, which knows how to lay itself out in panels.

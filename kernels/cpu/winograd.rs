@@ -24,7 +24,8 @@
 
 use super::conv::Pictures;
 use super::gemm::Workspace;
-use super::micro::{self, Tile, bend};
+use super::geometry::Geometry;
+use super::micro::{self, Ahead, Tile, bend};
 use super::simd::{Simd, SimdOp};
 use super::table::Kernels;
 use crate::memory::Buffer;
@@ -91,6 +92,8 @@ pub struct Weights {
     channels: usize,
     filters: usize,
     nr: usize,
+    /// Where the values of a folded channel lie in the picture.
+    geometry: Geometry,
 }
 
 impl Weights {
@@ -131,7 +134,7 @@ impl Weights {
                 }
             }
         }
-        Self { values, scheme, channels, filters, nr }
+        Self { values, scheme, channels, filters, nr, geometry: Geometry::new(d, 1, 1) }
     }
 
     /// Bytes that they take.
@@ -217,6 +220,8 @@ pub(super) struct Buffers {
     inputs: Buffer<f32>,
     /// M: 49 matrices, each by panels of nr filters, tile after tile.
     outputs: Buffer<f32>,
+    /// A line of as many planes as a vector has lanes.
+    planes: Buffer<f32>,
 }
 
 /// Some filters of one group of some pictures, one thread.
@@ -233,7 +238,7 @@ pub fn fast(work: &mut Workspace, d: &ConvDims, weights: &Weights, io: Pictures)
     assert_eq!(Scheme::of(d), Some(weights.scheme));
     assert_eq!((weights.channels, weights.nr), (weights.scheme.channels(d), kernels.tile()[1]));
     assert!(io.filters.start.is_multiple_of(weights.nr) && io.filters.end <= weights.filters);
-    let op = Convolution { d, weights, io, buffers: winograd, m, r };
+    let op = Convolution { d, weights, io, kernels, buffers: winograd, m, r };
     kernels.run(op);
 }
 
@@ -241,6 +246,7 @@ struct Convolution<'a> {
     d: &'a ConvDims,
     weights: &'a Weights,
     io: Pictures<'a>,
+    kernels: &'a Kernels,
     buffers: &'a mut Buffers,
     m: usize,
     r: usize,
@@ -306,7 +312,7 @@ impl Convolution<'_> {
                 output_stride: odd_lines(filters * tiles),
                 strip_width: M * columns + self.r - 1 + S::LANES,
             };
-            let Buffers { strip, inputs, outputs } = &mut *self.buffers;
+            let Buffers { strip, inputs, outputs, .. } = &mut *self.buffers;
             strip.at_least(POINTS * layout.strip_width * S::LANES + S::LANES * S::LANES);
             inputs.at_least(VALUES * layout.input_stride);
             outputs.at_least(VALUES * layout.output_stride);
@@ -409,24 +415,35 @@ impl Convolution<'_> {
                     }
                     zero::<S>(line, end..width);
                 } else {
-                    zero::<S>(line, 0..width);
-                    for c in 0..channels {
-                        let folded = first + c;
-                        let (plane, fold) = (folded / stride.pow(2), folded % stride.pow(2));
-                        let (dy, dx) = (fold / stride, fold % stride);
-                        let row = ((top + y) * stride + dy).checked_sub(pad_y);
-                        let Some(row) = row.filter(|row| *row < height) else { continue };
-                        let from = &x[(plane * height + row) * in_width..][..in_width];
-                        // Position p reads column p · stride + dx − pad.
-                        let p0 = pad_x.saturating_sub(dx).div_ceil(stride);
-                        let Some(values) = from.get(p0 * stride + dx - pad_x..) else { continue };
-                        let values = values.iter().step_by(stride);
-                        for (p, value) in (p0..width).zip(values) {
-                            *line.add(p * S::LANES + c) = *value;
-                        }
-                    }
+                    self.gather_folded::<S>(x, top + y, first, width, line);
                 }
             }
+        }
+    }
+
+    /// One line of the same from planes that are not the picture's: line by line, then transposed.
+    #[inline(always)]
+    unsafe fn gather_folded<S: Simd>(
+        &mut self,
+        x: &[f32],
+        line: usize,
+        first: usize,
+        width: usize,
+        to: *mut f32,
+    ) {
+        let Buffers { planes, .. } = &mut *self.buffers;
+        let g = &self.weights.geometry;
+        let pitch = width.next_multiple_of(S::LANES);
+        let planes = planes.at_least(S::LANES * pitch);
+        for (c, plane) in planes.chunks_exact_mut(pitch).enumerate() {
+            g.padded_line(self.kernels, first + c, line, x, plane);
+        }
+        for at in (0..width).step_by(S::LANES) {
+            // SAFETY: there are `LANES` planes of `pitch` values; the strip's line has room for `LANES`
+            // positions more than `width`. The caller promises the instruction set.
+            unsafe {
+                S::transpose(planes.as_ptr().add(at), pitch, to.add(at * S::LANES), S::LANES)
+            };
         }
     }
 
@@ -437,6 +454,7 @@ impl Convolution<'_> {
         let panels = filters.div_ceil(nr);
         let wanted = self.io.filters.start / nr..self.io.filters.end.div_ceil(nr);
         let height = l.tiles.div_ceil(l.tiles.div_ceil(S::TILE_ROWS));
+        let passes = l.tiles.div_ceil(height);
         for point in 0..VALUES {
             for (q, panel) in wanted.clone().enumerate() {
                 let b = &self.weights.values[(point * panels + panel) * channels * nr..];
@@ -460,7 +478,7 @@ impl Convolution<'_> {
                             add: false,
                             bias: std::ptr::null(),
                             slope: 1.0,
-                            ahead: [next.wrapping_add(t / height % 2 * channels * S::LANES); 2],
+                            ahead: Ahead::share(next, t / height, passes, channels, S::LANES),
                         });
                     }
                 }
