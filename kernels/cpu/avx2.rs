@@ -10,7 +10,7 @@ stamp_simd! {
     add _mm256_add_ps, sub _mm256_sub_ps, mul _mm256_mul_ps, div _mm256_div_ps,
     max _mm256_max_ps, min _mm256_min_ps;
     load_first load_first, store_first store_first, transpose transpose,
-    rsqrt rsqrt, even even
+    rsqrt rsqrt, even even, load_f16 load_f16, load_i8 load_i8
 }
 
 /// All bits set in the first `n` lanes.
@@ -44,6 +44,18 @@ unsafe fn rsqrt(x: __m256) -> __m256 {
         let half = _mm256_mul_ps(_mm256_set1_ps(-0.5), _mm256_mul_ps(x, r));
         _mm256_fmadd_ps(_mm256_fmadd_ps(half, r, _mm256_set1_ps(0.5)), r, r)
     }
+}
+
+#[inline(always)]
+unsafe fn load_f16(from: *const u16) -> __m256 {
+    // SAFETY: the caller promises the set and eight readable values.
+    unsafe { _mm256_cvtph_ps(_mm_loadu_si128(from.cast())) }
+}
+
+#[inline(always)]
+unsafe fn load_i8(from: *const i8) -> __m256 {
+    // SAFETY: the caller promises the set and eight readable values.
+    unsafe { _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(from.cast()))) }
 }
 
 #[inline(always)]

@@ -10,7 +10,7 @@ stamp_simd! {
     add _mm512_add_ps, sub _mm512_sub_ps, mul _mm512_mul_ps, div _mm512_div_ps,
     max _mm512_max_ps, min _mm512_min_ps;
     load_first load_first, store_first store_first, transpose transpose,
-    rsqrt rsqrt, even even
+    rsqrt rsqrt, even even, load_f16 load_f16, load_i8 load_i8
 }
 
 /// A mask of the first `n` lanes.
@@ -40,6 +40,18 @@ unsafe fn rsqrt(x: __m512) -> __m512 {
         let half = _mm512_mul_ps(_mm512_set1_ps(-0.5), _mm512_mul_ps(x, r));
         _mm512_fmadd_ps(_mm512_fmadd_ps(half, r, _mm512_set1_ps(0.5)), r, r)
     }
+}
+
+#[inline(always)]
+unsafe fn load_f16(from: *const u16) -> __m512 {
+    // SAFETY: the caller promises the set and sixteen readable values.
+    unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(from.cast())) }
+}
+
+#[inline(always)]
+unsafe fn load_i8(from: *const i8) -> __m512 {
+    // SAFETY: the caller promises the set and sixteen readable values.
+    unsafe { _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(from.cast()))) }
 }
 
 #[inline(always)]

@@ -283,9 +283,10 @@ impl SimdOp for Blocks<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::panels::PackedColumns;
+    use super::super::columns::PackedColumns;
     use super::super::table::available;
     use super::*;
+    use crate::ops::Precision;
 
     fn numbers(n: usize, seed: u32) -> Vec<f32> {
         let mut state = seed;
@@ -307,7 +308,7 @@ mod tests {
             let mut want = vec![0.5; m * n];
             plain(s, left, right, &mut want);
             let packed = PackedRows::new(kernels, m, k, left);
-            let columns = PackedColumns::new(kernels, k, n, right);
+            let columns = PackedColumns::new(kernels, k, n, right, Precision::F32);
             for left in [Left::Matrix(left), Left::Packed(&packed, 0)] {
                 for by_panels in [false, true] {
                     let mut got = vec![0.5; m * n];
@@ -349,7 +350,7 @@ mod tests {
             let (m, n, k) = (31, 2 * kernels.tile()[1] + 3, 5);
             let (a, b) = (numbers(m * k, 1), numbers(k * n, 2));
             let rows = PackedRows::new(kernels, m, k, Matrix::rows(&a, k));
-            let columns = PackedColumns::new(kernels, k, n, Matrix::rows(&b, n));
+            let columns = PackedColumns::new(kernels, k, n, Matrix::rows(&b, n), Precision::F32);
             let (i, j) = (rows.share(2), columns.share(2));
             assert!(0 < i && i < m && 0 < j && j < n);
             let mut want = vec![0.0; m * n];

@@ -6,11 +6,12 @@
 
 #[cfg(target_arch = "x86_64")]
 use super::amx;
+use super::columns::PackedColumns;
 use super::gemm::{self, Left, Matrix, Sizes, Start, Target, Workspace};
 use super::gemv;
-use super::panels::{PackedColumns, PackedRows};
+use super::panels::PackedRows;
 use super::table::Kernels;
-use crate::ops::{Algorithm, InnerDims};
+use crate::ops::{Algorithm, InnerDims, Precision};
 use std::ops::Range;
 
 /// Weights, packed for one instruction set.
@@ -38,25 +39,32 @@ impl Weights {
     ///
     /// # Panics
     /// When there are not as many, or `how` [cannot](Self::can) do this.
-    pub fn new(kernels: &Kernels, d: &InnerDims, how: Algorithm, weights: &[f32]) -> Self {
+    pub fn new(
+        kernels: &Kernels,
+        d: &InnerDims,
+        how: Algorithm,
+        precision: Precision,
+        weights: &[f32],
+    ) -> Self {
         let InnerDims { inputs, outputs, .. } = *d;
         assert_eq!(weights.len(), inputs * outputs);
-        assert!(Self::can(kernels, how), "{} cannot compute {d:?}", how.name());
+        assert!(Self::can(kernels, how, precision), "{} cannot compute {d:?}", how.name());
         let matrix = match d.transpose {
             true => Matrix::rows(weights, outputs),
             false => Matrix::transposed(weights, inputs),
         };
         #[cfg(target_arch = "x86_64")]
-        if how == Algorithm::Tiles && kernels.has_tiles() {
+        if how == Algorithm::Tiles {
             let weight = |input, output| weights[matrix.at(input, output)];
             return Self::Tiles(amx::Columns::new(amx::Parts::Two, inputs, outputs, weight));
         }
-        Self::Vectors(PackedColumns::new(kernels, inputs, outputs, matrix))
+        Self::Vectors(PackedColumns::new(kernels, inputs, outputs, matrix, precision))
     }
 
-    /// Whether these kernels can compute fully connected layers so.
-    pub fn can(kernels: &Kernels, how: Algorithm) -> bool {
-        how == Algorithm::Gemm || how == Algorithm::Tiles && kernels.has_tiles()
+    /// Whether these kernels can compute fully connected layers so, with weights kept so.
+    pub fn can(kernels: &Kernels, how: Algorithm, precision: Precision) -> bool {
+        let tiles = kernels.has_tiles() && precision == Precision::F32;
+        how == Algorithm::Gemm || how == Algorithm::Tiles && tiles
     }
 
     /// Bytes that they take.
@@ -141,6 +149,7 @@ fn start(bias: Option<&[f32]>, y: &mut [f32]) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::columns::round_rows;
     use super::super::table::available;
     use super::*;
 
@@ -153,15 +162,25 @@ mod tests {
             let x: Vec<f32> = (0..rows * inputs).map(number).collect();
             let weights: Vec<f32> = (0..inputs * outputs).map(|i| number(i + 5)).collect();
             let bias: Vec<f32> = (0..outputs).map(number).collect();
-            let ways = [Algorithm::Gemm, Algorithm::Tiles];
-            let runs = available().iter().flat_map(|k| ways.map(|how| (k, how)));
-            let runs = runs.filter(|(kernels, how)| Weights::can(kernels, *how));
-            for ((kernels, how), transpose) in runs.flat_map(|r| [(r, false), (r, true)]) {
+            let ways = [
+                (Algorithm::Gemm, Precision::F32),
+                (Algorithm::Gemm, Precision::F16),
+                (Algorithm::Gemm, Precision::I8),
+                (Algorithm::Tiles, Precision::F32),
+            ];
+            let runs = available().iter().flat_map(|k| ways.map(|(how, p)| (k, how, p)));
+            let runs = runs.filter(|(kernels, how, p)| Weights::can(kernels, *how, *p));
+            for ((kernels, how, precision), transpose) in runs.flat_map(|r| [(r, false), (r, true)])
+            {
                 let d = InnerDims { rows, inputs, outputs, transpose };
-                let weight = |i: usize, o: usize| {
-                    weights[if transpose { i * outputs + o } else { o * inputs + i }]
-                };
-                let packed = Weights::new(kernels, &d, how, &weights);
+                // What the weights are once they are kept so: each output's are rounded together.
+                let mut rounded: Vec<f32> = (0..outputs * inputs)
+                    .map(|at| (at / inputs, at % inputs))
+                    .map(|(o, i)| weights[if transpose { i * outputs + o } else { o * inputs + i }])
+                    .collect();
+                round_rows(precision, inputs, &mut rounded);
+                let weight = |i: usize, o: usize| rounded[o * inputs + i];
+                let packed = Weights::new(kernels, &d, how, precision, &weights);
                 let batch = packed.pack(kernels, &d, &x);
                 let share = packed.share(2);
                 for first in (0..outputs).step_by(share) {
@@ -178,7 +197,7 @@ mod tests {
                         let size = products.map(f32::abs).sum::<f32>() + bias[o].abs();
                         let bound = if how == Algorithm::Tiles { 2e-5 } else { 2e-6 };
                         let near = (*got as f64 - want).abs() <= (bound * size) as f64;
-                        assert!(near, "{} {d:?}: {got} {want}", kernels.name());
+                        assert!(near, "{} {precision:?} {d:?}: {got} {want}", kernels.name());
                     }
                 }
             }

@@ -7,6 +7,7 @@ pub mod argmax;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+pub mod columns;
 pub mod conv;
 pub mod direct;
 pub mod elementwise;

@@ -14,9 +14,12 @@ use std::ops::Range;
 
 /// Panels that lie one after the other: panel q begins at `q · stride + offset`.
 pub struct Panels<'a> {
-    data: &'a [f32],
-    stride: usize,
-    offset: usize,
+    /// The values.
+    pub(super) data: &'a [f32],
+    /// From one panel to the next.
+    pub(super) stride: usize,
+    /// Where the first begins.
+    pub(super) offset: usize,
 }
 
 impl<'a> Panels<'a> {
@@ -73,7 +76,13 @@ impl Columns for Matrix<'_> {
     }
 }
 
-fn pack_columns(b: &Matrix, p: Range<usize>, j: Range<usize>, nr: usize, to: &mut [f32]) {
+pub(super) fn pack_columns(
+    b: &Matrix,
+    p: Range<usize>,
+    j: Range<usize>,
+    nr: usize,
+    to: &mut [f32],
+) {
     if p.is_empty() {
         return;
     }
@@ -168,82 +177,5 @@ impl PackedRows {
         let stride = self.k.next_multiple_of(self.lanes) * self.height;
         let offset = i / self.height * stride + p * self.height;
         Panels { data: &self.values, stride, offset }
-    }
-}
-
-/// A right-hand side packed once, for many products: the weights of a fully connected layer.
-pub struct PackedColumns {
-    values: Buffer<f32>,
-    nr: usize,
-    k: usize,
-    n: usize,
-}
-
-impl PackedColumns {
-    /// Packs a k×n matrix for these kernels.
-    ///
-    /// # Panics
-    /// When the slice is too short.
-    pub fn new(kernels: &Kernels, k: usize, n: usize, b: Matrix) -> Self {
-        assert!(b.holds(k, n));
-        let [_, nr] = kernels.tile();
-        let mut values = Buffer::zeroed(n.next_multiple_of(nr) * k);
-        pack_columns(&b, 0..k, 0..n, nr, &mut values);
-        Self { values, nr, k, n }
-    }
-
-    /// Bytes that it takes.
-    pub fn bytes(&self) -> usize {
-        self.values.bytes()
-    }
-
-    /// Rows of the right-hand side: inputs of the layer.
-    pub fn inputs(&self) -> usize {
-        self.k
-    }
-
-    /// How many columns a share must have so that `parts` shares, each beginning at a panel, hold all.
-    pub fn share(&self, parts: usize) -> usize {
-        self.n.div_ceil(self.nr).div_ceil(parts) * self.nr
-    }
-
-    /// The columns from `j` on, which begins a panel.
-    pub fn from(&self, j: usize) -> FromColumn<'_> {
-        assert!(j.is_multiple_of(self.nr) && j <= self.n);
-        FromColumn { whole: self, first: j }
-    }
-}
-
-/// Some of the columns of a packed right-hand side.
-#[derive(Clone, Copy)]
-pub struct FromColumn<'a> {
-    whole: &'a PackedColumns,
-    first: usize,
-}
-
-impl<'a> FromColumn<'a> {
-    /// All rows of panel `q`.
-    pub(super) fn panel(&self, q: usize) -> &'a [f32] {
-        let PackedColumns { values, nr, k, .. } = self.whole;
-        &values[self.first * k..][q * nr * k..][..nr * k]
-    }
-}
-
-impl Columns for FromColumn<'_> {
-    fn holds(&self, rows: usize, columns: usize) -> bool {
-        self.whole.k == rows && self.first + columns <= self.whole.n
-    }
-
-    fn panels<'a>(
-        &'a self,
-        kernels: &Kernels,
-        p: Range<usize>,
-        j: Range<usize>,
-        _: &'a mut Buffer<f32>,
-    ) -> Panels<'a> {
-        let PackedColumns { values, nr, k, .. } = self.whole;
-        assert_eq!(*nr, kernels.tile()[1]);
-        let offset = (self.first + j.start) * k + p.start * nr;
-        Panels { data: values, stride: k * nr, offset }
     }
 }

@@ -84,6 +84,19 @@ unsafe impl Simd for f32x8 {
     }
 
     #[inline(always)]
+    unsafe fn load_f16(from: *const u16) -> Self {
+        // SAFETY: the caller promises eight readable values.
+        let halves = unsafe { from.cast::<[u16; 8]>().read_unaligned() };
+        Self::new(halves.map(|bits| half::f16::from_bits(bits).to_f32()))
+    }
+
+    #[inline(always)]
+    unsafe fn load_i8(from: *const i8) -> Self {
+        // SAFETY: the caller promises eight readable values.
+        Self::new(unsafe { from.cast::<[i8; 8]>().read_unaligned() }.map(f32::from))
+    }
+
+    #[inline(always)]
     unsafe fn even(self, next: Self) -> Self {
         let (a, b) = (self.to_array(), next.to_array());
         Self::new([a[0], a[2], a[4], a[6], b[0], b[2], b[4], b[6]])

@@ -31,6 +31,18 @@ pub unsafe trait Simd: Copy {
     /// As for the trait; `from` must be valid for `LANES` reads.
     unsafe fn load(from: *const f32) -> Self;
 
+    /// Reads `LANES` half-precision values; any alignment.
+    ///
+    /// # Safety
+    /// As for the trait; `from` must be valid for `LANES` reads.
+    unsafe fn load_f16(from: *const u16) -> Self;
+
+    /// Reads `LANES` eight-bit integers; any alignment.
+    ///
+    /// # Safety
+    /// As for the trait; `from` must be valid for `LANES` reads.
+    unsafe fn load_i8(from: *const i8) -> Self;
+
     /// Writes `LANES` values; any alignment.
     ///
     /// # Safety
@@ -130,15 +142,15 @@ pub trait SimdOp {
 }
 
 /// Implements [`Simd`] for an instruction set whose intrinsics have one signature each. `load_first`,
-/// `store_first`, `transpose`, `rsqrt` and `even` name functions of the same signature as the
-/// trait's.
+/// `store_first`, `transpose`, `rsqrt`, `even`, `load_f16` and `load_i8` name functions of the same
+/// signature as the trait's.
 #[cfg(target_arch = "x86_64")]
 macro_rules! stamp_simd {
     ($vector:ident of $lanes:literal lanes, tiles of $rows:literal rows:
      splat $splat:ident, load $load:ident, store $store:ident, mul_add $mul_add:ident,
      $($name:ident $binary:ident),*;
      load_first $load_first:ident, store_first $store_first:ident, transpose $transpose:ident,
-     rsqrt $rsqrt:ident, even $even:ident) => {
+     rsqrt $rsqrt:ident, even $even:ident, load_f16 $load_f16:ident, load_i8 $load_i8:ident) => {
         // SAFETY: the trait's callers promise the instruction set, and the pointers.
         unsafe impl $crate::cpu::simd::Simd for $vector {
             const LANES: usize = $lanes;
@@ -184,6 +196,18 @@ macro_rules! stamp_simd {
             unsafe fn rsqrt(self) -> Self {
                 // SAFETY: the caller promises the instruction set.
                 unsafe { $rsqrt(self) }
+            }
+
+            #[inline(always)]
+            unsafe fn load_f16(from: *const u16) -> Self {
+                // SAFETY: the caller promises the instruction set and `LANES` readable values.
+                unsafe { $load_f16(from) }
+            }
+
+            #[inline(always)]
+            unsafe fn load_i8(from: *const i8) -> Self {
+                // SAFETY: the caller promises the instruction set and `LANES` readable values.
+                unsafe { $load_i8(from) }
             }
 
             #[inline(always)]
@@ -263,6 +287,13 @@ mod tests {
                 check(a.min(b), |x| x.min(4.0));
                 check(a.even(S::load(x[n + 1..].as_ptr())), |x| 2.0 * x - 1.0);
                 near(2f32.powi(-22), a.rsqrt(), |x| x.sqrt().recip());
+                let halves: Vec<u16> =
+                    x.iter().map(|v| half::f16::from_f32(*v).to_bits()).collect();
+                check(S::load_f16(halves[1..].as_ptr()), |x| x);
+                let bytes: Vec<i8> = x[..n + 1].iter().map(|v| *v as i8).collect();
+                check(S::load_i8(bytes[1..].as_ptr()), |x| x);
+                let bytes: Vec<i8> = x[..n + 1].iter().map(|v| -*v as i8).collect();
+                check(S::load_i8(bytes[1..].as_ptr()), |x| -x);
                 check(a.mul_add(b, a), |x| x * 5.0);
                 check(S::splat(f32::NAN).max(b), |_| 4.0);
                 check(S::splat(f32::NAN).min(b), |_| 4.0);

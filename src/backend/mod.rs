@@ -17,7 +17,7 @@ pub use reference::Reference;
 use likenet_kernels::cpu::argmax::TopK;
 use likenet_kernels::ops::{
     Algorithm, AxisView, BlockCopy, ConvDims, Eltwise, HingeNorm, LrnParams, Normalization,
-    PoolDims, Reduction, Unary,
+    PoolDims, Precision, Reduction, Unary,
 };
 use std::ops::Range;
 
@@ -211,11 +211,23 @@ pub struct Judged {
     pub per_class: Option<View>,
 }
 
-/// The backend of that name: `reference`, or `cpu` with this many threads (0: one for each core).
-pub fn by_name(name: &str, threads: usize) -> Result<Box<dyn Backend>, String> {
+/// How a backend is to compute.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// Threads; 0 means one for each core.
+    pub threads: usize,
+    /// How weights are kept.
+    pub weights: Precision,
+}
+
+/// The backend of that name, `cpu` or `reference`.
+pub fn by_name(name: &str, settings: Settings) -> Result<Box<dyn Backend>, String> {
     match name {
+        "reference" if settings.weights != Precision::F32 => {
+            Err("the reference backend keeps weights as they are: use --backend cpu".into())
+        }
         "reference" => Ok(Box::new(Reference::new())),
-        "cpu" => Ok(Box::new(Cpu::new(threads)?)),
+        "cpu" => Ok(Box::new(Cpu::new(settings)?)),
         _ => Err(format!("unknown backend '{name}': use cpu or reference")),
     }
 }

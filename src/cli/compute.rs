@@ -1,8 +1,8 @@
 //! Where and how a network is computed: the arguments that every command which runs one shares.
 
 use clap::{Args, ValueEnum};
-use likenet::backend::{self, Backend};
-use likenet::net::{Algorithm, Options};
+use likenet::backend::{self, Backend, Settings};
+use likenet::net::{Algorithm, Options, Precision};
 use likenet::{Error, Result};
 
 /// Backend, threads, algorithm.
@@ -17,6 +17,30 @@ pub struct ComputeArgs {
     /// How convolutions are computed, where they can be [default: whatever is fastest for each]
     #[arg(long, value_enum)]
     pub conv: Option<ConvArg>,
+    /// How weights are kept: smaller ones are read faster, which is what one picture waits for
+    #[arg(long, value_enum, default_value_t = PrecisionArg::F32)]
+    pub precision: PrecisionArg,
+}
+
+/// How weights are kept.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PrecisionArg {
+    /// As they are
+    F32,
+    /// Half precision, eleven bits
+    F16,
+    /// Eight bits, and a factor for each output
+    Int8,
+}
+
+impl From<PrecisionArg> for Precision {
+    fn from(arg: PrecisionArg) -> Self {
+        match arg {
+            PrecisionArg::F32 => Self::F32,
+            PrecisionArg::F16 => Self::F16,
+            PrecisionArg::Int8 => Self::I8,
+        }
+    }
 }
 
 /// How convolutions are computed.
@@ -46,7 +70,11 @@ impl From<ConvArg> for Algorithm {
 impl ComputeArgs {
     /// A backend as asked for.
     pub fn backend(&self) -> Result<Box<dyn Backend>> {
-        backend::by_name(&self.backend, self.threads).map_err(Error::Invalid)
+        backend::by_name(&self.backend, self.settings()).map_err(Error::Invalid)
+    }
+
+    fn settings(&self) -> Settings {
+        Settings { threads: self.threads, weights: self.precision.into() }
     }
 
     /// Options of a network that is computed so.
@@ -54,6 +82,7 @@ impl ComputeArgs {
         Options {
             backend: self.backend.clone(),
             threads: self.threads,
+            weights: self.precision.into(),
             conv: self.conv.map(Algorithm::from),
             ..Options::default()
         }

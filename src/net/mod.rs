@@ -23,7 +23,7 @@ mod zoo;
 
 pub use dot::dot;
 pub use graph::{Blob, BlobId, Graph, Node, ParamId, ParamUse};
-pub use likenet_kernels::ops::Algorithm;
+pub use likenet_kernels::ops::{Algorithm, Precision};
 pub use model::{Net, Options};
 pub use parameters::Missing;
 pub use plan::{Home, Keep, Plan, Section, Step, Storage};

@@ -7,13 +7,13 @@ use super::prototxt::Description;
 use super::run::Run;
 use super::state::NetState;
 use super::{filler, show};
-use crate::backend::{self, Backend, Slot, View};
+use crate::backend::{self, Backend, Settings, Slot, View};
 use crate::error::{Error, Place, Result};
 use crate::layer::{Filler, FillerKind, Layer, VarianceNorm};
 use crate::rng::Rng;
 use crate::shape::Shape;
 use crate::tensor::Tensor;
-use likenet_kernels::ops::Algorithm;
+use likenet_kernels::ops::{Algorithm, Precision};
 use std::path::Path;
 use std::sync::atomic::AtomicU64;
 use weights_tools::WeightsFile;
@@ -25,6 +25,8 @@ pub struct Options {
     pub backend: String,
     /// Threads of the CPU backend; 0 means one for each core.
     pub threads: usize,
+    /// How the CPU backend keeps weights.
+    pub weights: Precision,
     /// How convolutions and fully connected layers are computed where they can be; none: as the backend
     /// holds for fastest. All but `Tiles` keep fully connected layers in `f32`.
     pub conv: Option<Algorithm>,
@@ -47,6 +49,7 @@ impl Default for Options {
         Self {
             backend: "cpu".into(),
             threads: 0,
+            weights: Precision::F32,
             conv: None,
             state: NetState::default(),
             keep: Keep::default(),
@@ -55,6 +58,13 @@ impl Default for Options {
             missing: Missing::default(),
             seed: 1,
         }
+    }
+}
+
+impl Options {
+    /// What its backend needs to know.
+    fn settings(&self) -> Settings {
+        Settings { threads: self.threads, weights: self.weights }
     }
 }
 
@@ -125,7 +135,7 @@ impl Net {
         let graph = Graph::new(&description, &options.inputs, options.batch)?;
         check_kept(&graph, &options.keep)?;
         let backend =
-            backend::by_name(&options.backend, options.threads).map_err(Error::Invalid)?;
+            backend::by_name(&options.backend, options.settings()).map_err(Error::Invalid)?;
         let plan = plan(&graph, &options, backend.as_ref());
         let mut net = Self {
             description,

@@ -10,11 +10,13 @@ mod weights;
 
 use super::memory::Memory;
 use super::{
-    Backend, Choice, Judged, LossRule, PictureWork, Pictures, Prepare, Slot, View, Weighted,
+    Backend, Choice, Judged, LossRule, PictureWork, Pictures, Prepare, Settings, Slot, View,
+    Weighted,
 };
 use likenet_kernels::cpu::argmax::{self, TopK};
 use likenet_kernels::cpu::conv::transposed_by_gemm;
 use likenet_kernels::cpu::filters::Filters;
+use likenet_kernels::cpu::inner::Weights;
 use likenet_kernels::cpu::table::{self, Kernels};
 use likenet_kernels::cpu::{elementwise, lrn, norm, pool, reduce, softmax};
 use likenet_kernels::memory::Buffer;
@@ -31,6 +33,8 @@ const CHUNK: usize = 1 << 14;
 pub struct Cpu {
     memory: Memory,
     kernels: &'static Kernels,
+    /// How weights are kept.
+    precision: Precision,
     team: Team,
     packed: PackedWeights,
     /// One for each thread, for work that goes picture by picture: each alone, with slots of its own.
@@ -38,20 +42,19 @@ pub struct Cpu {
 }
 
 impl Cpu {
-    /// A backend with this many threads; 0 means one for each core.
-    ///
     /// Fails when the threads cannot be started, or `LIKENET_ISA` names an instruction set that the
     /// machine lacks.
-    pub fn new(threads: usize) -> Result<Self, String> {
+    pub fn new(settings: Settings) -> Result<Self, String> {
         let kernels = table::best()?;
-        let team = Team::new(threads, kernels)?;
-        let workers = (0..team.threads()).map(|_| Self::of(Team::alone(kernels), kernels));
-        Ok(Self { workers: workers.collect(), ..Self::of(team, kernels) })
+        let team = Team::new(settings.threads, kernels)?;
+        let worker = || Self::of(Team::alone(kernels), kernels, settings.weights);
+        let workers = (0..team.threads()).map(|_| worker()).collect();
+        Ok(Self { workers, ..Self::of(team, kernels, settings.weights) })
     }
 
-    fn of(team: Team, kernels: &'static Kernels) -> Self {
-        let (memory, packed) = (Memory::default(), PackedWeights::default());
-        Self { memory, kernels, team, packed, workers: vec![] }
+    fn of(team: Team, kernels: &'static Kernels, precision: Precision) -> Self {
+        let (memory, packed) = (Memory::default(), PackedWeights::new(precision));
+        Self { memory, kernels, precision, team, packed, workers: vec![] }
     }
 
     /// Runs `f` on each pair of blocks, or of several neighbouring blocks if they are small: `x` cut into
@@ -105,7 +108,11 @@ impl Backend for Cpu {
     }
 
     fn describe(&self) -> String {
-        format!("{} thread(s), {}", self.team.threads(), self.kernels.name())
+        let weights = match self.precision {
+            Precision::F32 => String::new(),
+            p => format!(", {} weights", p.name()),
+        };
+        format!("{} thread(s), {}{weights}", self.team.threads(), self.kernels.name())
     }
 
     fn alloc(&mut self, len: usize) -> Slot {
@@ -145,7 +152,8 @@ impl Backend for Cpu {
         let taken = p.outputs.iter().map(|(_, len, slot)| (*len, self.memory.take(*slot)));
         let mut outputs: Vec<(usize, Buffer<f32>)> = taken.collect();
         let memory = Arc::new(std::mem::take(&mut self.memory));
-        let packed = Arc::new(std::mem::take(&mut self.packed));
+        let packed = PackedWeights::new(self.precision);
+        let packed = Arc::new(std::mem::replace(&mut self.packed, packed));
         let share = p.batch.div_ceil(self.workers.len()).max(1);
         let mut parts: Vec<Vec<&mut [f32]>> = (0..p.batch).step_by(share).map(|_| vec![]).collect();
         for (len, output) in &mut outputs {
@@ -220,8 +228,9 @@ impl Backend for Cpu {
     }
 
     fn inner_algorithm(&self, wanted: Option<Algorithm>) -> Algorithm {
-        let exact = wanted.is_some_and(|a| a != Algorithm::Tiles);
-        if exact || !self.kernels.has_tiles() { Algorithm::Gemm } else { Algorithm::Tiles }
+        let wanted = wanted.unwrap_or(Algorithm::Tiles);
+        let can = Weights::can(self.kernels, wanted, self.precision);
+        if can { wanted } else { Algorithm::Gemm }
     }
 
     fn inner_product(&mut self, d: &InnerDims, how: Algorithm, io: Weighted, relu: Option<f32>) {

@@ -3,16 +3,19 @@
 use super::super::memory::Memory;
 use super::super::{Prepare, Slot};
 use super::team::Team;
+use likenet_kernels::cpu::columns::round_rows;
 use likenet_kernels::cpu::filters::Filters;
 use likenet_kernels::cpu::inner;
 use likenet_kernels::cpu::table::Kernels;
-use likenet_kernels::ops::{Algorithm, ConvDims};
+use likenet_kernels::ops::{Algorithm, ConvDims, Precision};
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Packed weights by slot, each made once since the slot changed.
-#[derive(Default)]
 pub struct PackedWeights {
+    /// How they are kept.
+    precision: Precision,
     /// Those of another backend, which are looked for too.
     below: Option<Arc<PackedWeights>>,
     slots: HashMap<Slot, Packed>,
@@ -42,6 +45,11 @@ enum Form {
 }
 
 impl PackedWeights {
+    /// None yet.
+    pub fn new(precision: Precision) -> Self {
+        Self { precision, below: None, slots: HashMap::new() }
+    }
+
     /// Drops what was made from a slot.
     pub fn forget(&mut self, slot: Slot) {
         self.slots.remove(&slot);
@@ -82,14 +90,21 @@ impl PackedWeights {
         if missing.is_empty() {
             return;
         }
+        let precision = self.precision;
         let made = team.map(missing.into_iter(), |_, prepare| {
             let (slot, origin) = origin(memory, prepare);
             let form = match prepare {
                 Prepare::Conv(d, how, weight) => {
-                    Form::Filters(Box::new(Filters::new(kernels, d, *how, memory.get(*weight))))
+                    // Filters are small beside what they meet: only their values are those of the precision.
+                    let mut values = Cow::Borrowed(memory.get(*weight));
+                    if precision != Precision::F32 {
+                        round_rows(precision, d.patch_len(), values.to_mut());
+                    }
+                    Form::Filters(Box::new(Filters::new(kernels, d, *how, &values)))
                 }
                 Prepare::Inner(d, how, weight) => {
-                    Form::Inner(inner::Weights::new(kernels, d, *how, memory.get(*weight)))
+                    let values = memory.get(*weight);
+                    Form::Inner(inner::Weights::new(kernels, d, *how, precision, values))
                 }
             };
             (slot, Packed { origin, form })
