@@ -111,6 +111,29 @@ pub struct InnerDims {
     pub transpose: bool,
 }
 
+/// How weights are kept. Sums are `f32` all the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Precision {
+    /// As they are.
+    #[default]
+    F32,
+    /// IEEE half precision: eleven bits.
+    F16,
+    /// Eight bits, and a factor for each output.
+    I8,
+}
+
+impl Precision {
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+            Self::I8 => "int8",
+        }
+    }
+}
+
 /// Pooling over planes of one size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PoolDims {
