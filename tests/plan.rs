@@ -1,6 +1,7 @@
 //! Networks whose blobs meet again: what the plan shares must not be seen.
 
-use likenet::net::{Keep, Net, Options};
+use likenet::net::{Keep, Net, Options, architecture};
+use likenet::rng::Rng;
 
 /// Runs a network under a way to keep blobs; the values of `output`.
 fn run(prototxt: &str, inputs: &[(&str, &[f32])], output: &str, keep: Keep) -> Vec<f32> {
@@ -115,4 +116,53 @@ fn a_batch_that_cannot_be_is_refused_each_time() {
     }
     net.set_input("x", &X).expect("input");
     net.forward().expect("forward");
+}
+
+/// The output of a built-in network with random weights and pictures, and its numbers of pictures at a time.
+fn output(model: &str, batch: usize, threads: usize, keep: Keep) -> (Vec<f32>, Vec<usize>) {
+    let known = architecture(model).expect("built in");
+    let options = Options { keep, threads, batch: Some(batch), ..Options::default() };
+    let mut net = Net::parse(model, known.prototxt, options).expect("network");
+    net.randomise(1);
+    let mut rng = Rng::new(2);
+    let count = net.input_shape("data").expect("data").count();
+    let pictures: Vec<f32> = (0..count).map(|_| rng.gaussian(0.0, 60.0)).collect();
+    net.set_input("data", &pictures).expect("pictures");
+    net.forward().expect("first pass");
+    net.forward().expect("second pass");
+    let together = net.plan().sections.iter().filter_map(|s| s.pictures).collect();
+    let output = net.output_names()[0].to_string();
+    (net.blob(&output).expect("output").data().to_vec(), together)
+}
+
+#[test]
+fn some_pictures_at_a_time_change_no_bit() {
+    for (model, batch) in [("squeezenet10", 12), ("googlenet", 6)] {
+        let (want, whole) = output(model, batch, 1, Keep::All);
+        assert!(whole.is_empty(), "{model}: every blob of the batch is kept");
+        for threads in [1, 2, 3] {
+            let (got, together) = output(model, batch, threads, Keep::Outputs);
+            println!("{model}, {threads} threads: {together:?} at a time");
+            assert!(!together.is_empty(), "{model} on {threads} threads");
+            assert!(got == want, "{model} on {threads} threads");
+        }
+    }
+}
+
+#[test]
+fn a_kept_blob_inside_a_section_is_the_whole_batchs() {
+    let known = architecture("squeezenet11").expect("built in");
+    let blobs = ["fire2/concat", "fire5/expand1x1", "fire9/concat"].map(String::from);
+    let values = |keep: Keep| {
+        let options = Options { keep, threads: 2, batch: Some(4), ..Options::default() };
+        let mut net = Net::parse("squeezenet11", known.prototxt, options).expect("network");
+        net.randomise(3);
+        let count = net.input_shape("data").expect("data").count();
+        let mut rng = Rng::new(4);
+        let pictures: Vec<f32> = (0..count).map(|_| rng.gaussian(0.0, 60.0)).collect();
+        net.set_input("data", &pictures).expect("pictures");
+        net.forward().expect("forward");
+        blobs.clone().map(|b| net.blob(&b).expect("kept").data().to_vec())
+    };
+    assert!(values(Keep::Named(blobs.to_vec())) == values(Keep::All));
 }

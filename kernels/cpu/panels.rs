@@ -1,7 +1,7 @@
 //! Panels: the order in which a matrix product reads its operands.
 //!
 //! Flows in: a matrix, or something that can be seen as one. Flows out: its values in the order that
-//! [`micro`](super::micro) wants, in a buffer or, for weights, packed once and kept.
+//! `micro` wants, in a buffer or, for weights, packed once and kept.
 //!
 //! A panel of A holds a few rows, by blocks of `LANES` summed indices; a panel of B holds `nr` columns,
 //! by summed index. Values beyond a matrix's last row or index are never read, those beyond its last

@@ -4,7 +4,7 @@
 
 use super::forward::{self, Located, inner_dims};
 use super::graph::{BlobId, Graph, ParamId};
-use super::plan::{Home, Plan, Section, Storage};
+use super::plan::{Home, Plan, Section};
 use crate::backend::{Backend, Pictures, Prepare, Slot, View};
 use crate::error::{Error, Result};
 use crate::layer::{Layer, ShapeResult};
@@ -32,7 +32,7 @@ pub(super) struct Run<'a> {
 enum Part<'a> {
     /// All of it.
     Whole,
-    /// Some pictures, and the private slots of their section.
+    /// Some pictures, and the private slots for them.
     Some(Range<usize>, &'a [Slot]),
 }
 
@@ -45,7 +45,7 @@ impl Run<'_> {
                 continue;
             }
             for i in section.steps.clone() {
-                self.step(be, i, &Part::Whole).map_err(|reason| self.error(i, reason))?;
+                self.step(be, number, i, &Part::Whole).map_err(|reason| self.error(i, reason))?;
             }
         }
         Ok(())
@@ -85,7 +85,7 @@ impl Run<'_> {
         be.prepare(&self.weights(section.steps.clone()));
         let storage = &self.plan.storage;
         let tops = section.steps.clone().flat_map(|i| &self.plan.steps[i].tops);
-        let kept = tops.filter_map(|&b| Some((storage.inside[b]?, storage.whole[b]?)));
+        let kept = tops.filter_map(|&b| Some((storage.inside[b]?.1, storage.whole[b]?)));
         let output = |(from, to): (Home, Home)| (from.slot, to.pitch, self.slots[to.slot]);
         let outputs: Vec<(usize, usize, Slot)> = kept.map(output).collect();
         let first = self.plan.steps[section.steps.start].tops[0];
@@ -96,7 +96,7 @@ impl Run<'_> {
             let part = Part::Some(pictures, private);
             section.steps.clone().try_for_each(|i| {
                 let failed = |_: &String| failed.store(i, Ordering::Relaxed);
-                self.step(be, i, &part).inspect_err(failed)
+                self.step(be, number, i, &part).inspect_err(failed)
             })
         };
         let p = Pictures { batch, together, private, outputs: &outputs };
@@ -104,9 +104,9 @@ impl Run<'_> {
             .map_err(|reason| self.error(failed.load(Ordering::Relaxed), reason))
     }
 
-    fn step(&self, be: &mut dyn Backend, i: usize, part: &Part) -> ShapeResult<()> {
+    fn step(&self, be: &mut dyn Backend, section: usize, i: usize, part: &Part) -> ShapeResult<()> {
         let begun = Instant::now();
-        let (step, storage) = (&self.plan.steps[i], &self.plan.storage);
+        let step = &self.plan.steps[i];
         let node = &self.graph.nodes[step.node];
         let shape = |b: &usize| {
             let shape = &self.graph.blobs[*b].shape;
@@ -121,17 +121,13 @@ impl Run<'_> {
             Part::Whole => View::whole(self.slots[slot], len),
             Part::Some(_, private) => View::whole(private[slot], len),
         });
+        let view = |(&b, shape): (&BlobId, &Shape)| self.view(b, shape, section, part);
         let located = Located {
             step,
             layer: &node.layer,
-            bottoms: step
-                .bottoms
-                .iter()
-                .zip(&shapes)
-                .map(|(&b, s)| self.view(b, s, part))
-                .collect(),
-            tops: step.tops.iter().zip(&top_shapes).map(|(&b, s)| self.view(b, s, part)).collect(),
-            pitches: step.tops.iter().map(|&b| self.home(storage, b, part).pitch).collect(),
+            bottoms: step.bottoms.iter().zip(&shapes).map(view).collect(),
+            tops: step.tops.iter().zip(&top_shapes).map(view).collect(),
+            pitches: step.tops.iter().map(|&b| self.home(b, section).pitch).collect(),
             shapes: shapes.iter().collect(),
             top_shapes: top_shapes.iter().collect(),
             params: node.params.iter().map(|p| self.param(p.id)).collect(),
@@ -145,28 +141,26 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Where a part's steps find a blob.
-    fn home(&self, storage: &Storage, blob: BlobId, part: &Part) -> Home {
-        let inside = storage.inside[blob].filter(|_| matches!(part, Part::Some(..)));
-        inside.or(storage.whole[blob]).expect("a step mentions only blobs that lie somewhere")
+    /// Where a section's steps find a blob.
+    fn home(&self, blob: BlobId, section: usize) -> Home {
+        let home = self.plan.storage.home(blob, section);
+        home.expect("a step mentions only blobs that lie somewhere")
     }
 
     /// A blob, whose shape in this part is given.
-    fn view(&self, blob: BlobId, shape: &Shape, part: &Part) -> View {
-        let storage = &self.plan.storage;
-        let home = self.home(storage, blob, part);
+    fn view(&self, blob: BlobId, shape: &Shape, section: usize, part: &Part) -> View {
+        let home = self.home(blob, section);
         let count = shape.dims().first().copied().unwrap_or(1);
         let len = (count - 1) * home.pitch + shape.count() / count;
-        match part {
-            Part::Some(_, private) if storage.inside[blob].is_some() => {
-                View { slot: private[home.slot], at: home.at, len }
-            }
+        let inside = self.plan.storage.is_inside(blob, section);
+        let (slot, at) = match part {
+            Part::Some(_, private) if inside => (private[home.slot], home.at),
             Part::Some(pictures, _) => {
-                let at = home.at + pictures.start * home.pitch;
-                View { slot: self.slots[home.slot], at, len }
+                (self.slots[home.slot], home.at + pictures.start * home.pitch)
             }
-            Part::Whole => View { slot: self.slots[home.slot], at: home.at, len },
-        }
+            Part::Whole => (self.slots[home.slot], home.at),
+        };
+        View { slot, at, len }
     }
 
     fn param(&self, id: ParamId) -> View {

@@ -89,18 +89,18 @@ impl Summary {
 /// For each node, in words, what the plan made of it.
 fn notes(graph: &Graph, plan: &Plan) -> Vec<String> {
     let mut notes = vec![String::new(); graph.nodes.len()];
-    for section in &plan.sections {
+    for (number, section) in plan.sections.iter().enumerate() {
         for step in &plan.steps[section.steps.clone()] {
-            let home = |b: BlobId| plan.storage.inside[b].or(plan.storage.whole[b]);
+            let home = |b: &BlobId| plan.storage.home(*b, number);
+            let private = |b: &BlobId| plan.storage.is_inside(*b, number);
             let mut note: Vec<String> = step.how.iter().map(|how| how.name().into()).collect();
             note.dedup();
             note.extend(section.pictures.map(|n| format!("{n} at a time")));
-            let private = |b: &BlobId| plan.storage.inside[*b].is_some();
             note.extend(step.tops.iter().filter_map(|b| {
                 let kind = if private(b) { "private" } else { "slot" };
-                Some(format!("{kind} {}", home(*b)?.slot))
+                Some(format!("{kind} {}", home(b)?.slot))
             }));
-            let slot = |b: &BlobId| home(*b).map(|h| (private(b), h.slot));
+            let slot = |b: &BlobId| home(b).map(|h| (private(b), h.slot));
             if let (Some(b), Some(t)) = (step.bottoms.first(), step.tops.first())
                 && slot(b) == slot(t)
             {

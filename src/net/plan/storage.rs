@@ -19,8 +19,25 @@ pub struct Storage {
     pub private: Vec<Vec<usize>>,
     /// Where each blob lies as a whole, if it does.
     pub whole: Vec<Option<Home>>,
-    /// Where each blob lies inside the section that writes it, if it does.
-    pub inside: Vec<Option<Home>>,
+    /// For each blob the section that writes it and where it lies inside, if it does.
+    pub inside: Vec<Option<(usize, Home)>>,
+}
+
+impl Storage {
+    /// Where a section's steps find a blob.
+    pub fn home(&self, blob: BlobId, section: usize) -> Option<Home> {
+        home(self.inside[blob], self.whole[blob], section)
+    }
+
+    /// Whether they find it in a private slot.
+    pub fn is_inside(&self, blob: BlobId, section: usize) -> bool {
+        self.inside[blob].is_some_and(|(of, _)| of == section)
+    }
+}
+
+/// A blob lies inside the section that wrote it, and whole for all others.
+fn home(inside: Option<(usize, Home)>, whole: Option<Home>, section: usize) -> Option<Home> {
+    inside.filter(|(of, _)| *of == section).map(|(_, home)| home).or(whole)
 }
 
 /// A blob's place in a slot.
@@ -87,9 +104,9 @@ impl Storage {
         sections: &[Section],
     ) -> Self {
         let mut b = Builder::new(graph, kept, steps, sections);
-        for section in 0..sections.len() {
-            for i in sections[section].steps.clone() {
-                b.place(section, i, &mut steps[i]);
+        for (index, section) in sections.iter().enumerate() {
+            for i in section.steps.clone() {
+                b.place(index, i, &mut steps[i]);
             }
         }
         b.pack(steps)
@@ -108,7 +125,7 @@ struct Builder<'a> {
     spans: Vec<Span>,
     /// Spans until they are packed into slots.
     whole: Vec<Option<Home>>,
-    inside: Vec<Option<Home>>,
+    inside: Vec<Option<(usize, Home)>>,
 }
 
 impl<'a> Builder<'a> {
@@ -144,8 +161,8 @@ impl<'a> Builder<'a> {
     }
 
     /// Where a step of a section finds a blob.
-    fn home(&self, blob: BlobId) -> Option<Home> {
-        self.inside[blob].or(self.whole[blob])
+    fn home(&self, blob: BlobId, section: usize) -> Option<Home> {
+        home(self.inside[blob], self.whole[blob], section)
     }
 
     fn place(&mut self, section: usize, i: usize, step: &mut Step) {
@@ -154,19 +171,20 @@ impl<'a> Builder<'a> {
         // The whole batch's blobs are read by some pictures' work until the last of them is done.
         let last_step = self.sections[section].steps.end - 1;
         for &b in step.bottoms.iter().filter(|_| some) {
-            if let (None, Some(home)) = (self.inside[b], self.whole[b]) {
-                let span = &mut self.spans[home.slot];
+            let home = self.home(b, section).map(|home| &mut self.spans[home.slot]);
+            if let Some(span) = home.filter(|span| span.inside.is_none()) {
                 span.last = span.last.max(last_step);
             }
         }
         let first = step.bottoms.first().copied();
         for (t, &top) in step.tops.iter().enumerate() {
             let share = match (memory(layer), first) {
-                (Memory::Alias, Some(bottom)) => self.home(bottom),
+                (Memory::Alias, Some(bottom)) => self.home(bottom, section),
                 (Memory::InPlace, Some(bottom)) if t == 0 => {
-                    let home = self.home(bottom).filter(|home| {
-                        let own = !some || self.inside[bottom].is_some();
-                        let others = step.bottoms[1..].iter().filter_map(|&b| self.home(b));
+                    let home = self.home(bottom, section).filter(|home| {
+                        let own = !some || self.spans[home.slot].inside.is_some();
+                        let others =
+                            step.bottoms[1..].iter().filter_map(|&b| self.home(b, section));
                         own && self.spans[home.slot].last <= i
                             && others.into_iter().all(|other| other.slot != home.slot)
                     });
@@ -186,7 +204,7 @@ impl<'a> Builder<'a> {
             let span = &mut self.spans[home.slot];
             span.last = span.last.max(last);
             if inside {
-                self.inside[top] = Some(home);
+                self.inside[top] = Some((section, home));
                 if self.leaves[top] {
                     let (first, last) = (self.sections[section].steps.start, self.last_read[top]);
                     let (pitch, len) =
@@ -211,11 +229,11 @@ impl<'a> Builder<'a> {
     fn fresh(&mut self, section: usize, i: usize, top: BlobId, source: bool) -> Home {
         let (pitch, len) = self.lens(top, section);
         let inside = self.sections[section].pictures.map(|_| section);
-        if let Some(home) = self.home(top) {
+        if let Some(home) = self.home(top, section) {
             return home; // joined by what was written before
         }
         let (blob, at) = self.joined[top].unwrap_or((top, 0));
-        let home = match self.home(blob) {
+        let home = match self.home(blob, section) {
             Some(whole) => whole,
             None => {
                 let (pitch, len) =
@@ -227,8 +245,10 @@ impl<'a> Builder<'a> {
             }
         };
         if blob != top {
-            let of = if inside.is_some() { &mut self.inside } else { &mut self.whole };
-            of[blob] = Some(home);
+            match inside {
+                Some(section) => self.inside[blob] = Some((section, home)),
+                None => self.whole[blob] = Some(home),
+            }
         }
         Home { at, ..home }
     }
@@ -261,11 +281,10 @@ impl<'a> Builder<'a> {
             busy[slot] = span.last;
             slot_of[s] = slot;
         }
-        let located = |homes: Vec<Option<Home>>| {
-            homes.into_iter().map(|h| h.map(|h| Home { slot: slot_of[h.slot], ..h })).collect()
-        };
-        storage.whole = located(self.whole);
-        storage.inside = located(self.inside);
+        let located = |h: Home| Home { slot: slot_of[h.slot], ..h };
+        storage.whole = self.whole.iter().map(|h| h.map(located)).collect();
+        let inside = self.inside.iter();
+        storage.inside = inside.map(|h| h.map(|(section, h)| (section, located(h)))).collect();
         for step in steps {
             step.scratch.iter_mut().for_each(|(s, _)| *s = slot_of[*s]);
         }
