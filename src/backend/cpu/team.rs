@@ -2,13 +2,14 @@
 
 use likenet_kernels::cpu::gemm::Workspace;
 use likenet_kernels::cpu::table::Kernels;
-use rayon::prelude::*;
-use std::sync::Mutex;
+use likenet_kernels::threads::Threads;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Threads, each with a workspace.
 pub struct Team {
-    /// None: the calling thread, which then need not wake another one.
-    pool: Option<rayon::ThreadPool>,
+    /// None: the calling thread alone.
+    threads: Option<Mutex<Threads>>,
     work: Vec<Mutex<Workspace>>,
 }
 
@@ -16,22 +17,19 @@ impl Team {
     /// So many threads; 0 means one for each core.
     pub fn new(threads: usize, kernels: &'static Kernels) -> Result<Self, String> {
         let cores = || std::thread::available_parallelism().map_or(1, |n| n.get());
-        let threads = if threads == 0 { cores() } else { threads };
-        if threads == 1 {
+        let count = if threads == 0 { cores() } else { threads };
+        if count == 1 {
             return Ok(Self::alone(kernels));
         }
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .thread_name(|i| format!("likenet-{i}"))
-            .build()
-            .map_err(|e| format!("cannot start {threads} threads: {e}"))?;
-        let work = (0..threads).map(|_| Mutex::new(Workspace::new(kernels))).collect();
-        Ok(Self { pool: Some(pool), work })
+        let threads =
+            Threads::new(count).map_err(|e| format!("cannot start {count} threads: {e}"))?;
+        let work = (0..count).map(|_| Mutex::new(Workspace::new(kernels))).collect();
+        Ok(Self { threads: Some(Mutex::new(threads)), work })
     }
 
     /// The calling thread.
     pub fn alone(kernels: &'static Kernels) -> Self {
-        Self { pool: None, work: vec![Mutex::new(Workspace::new(kernels))] }
+        Self { threads: None, work: vec![Mutex::new(Workspace::new(kernels))] }
     }
 
     /// How many there are.
@@ -45,31 +43,66 @@ impl Team {
         items: impl Iterator<Item = T>,
         f: impl Fn(&mut Workspace, T) + Sync,
     ) {
-        match &self.pool {
+        match self.threads {
             None => self.with_own(0, |own| items.for_each(|item| f(own, item))),
             Some(_) => drop(self.map(items, f)),
         }
     }
 
-    /// The same, and what `f` gives, in order.
+    /// The same, and what `f` gives, in order. Whoever is free takes the next item.
     pub fn map<T: Send, R: Send>(
         &self,
         items: impl Iterator<Item = T>,
         f: impl Fn(&mut Workspace, T) -> R + Sync,
     ) -> Vec<R> {
-        let Some(pool) = &self.pool else {
+        let Some(threads) = &self.threads else {
             return self.with_own(0, |own| items.map(|item| f(own, item)).collect());
         };
-        let items: Vec<T> = items.collect();
-        let run = |item| {
-            let thread = rayon::current_thread_index().expect("a thread of the pool");
-            self.with_own(thread, |own| f(own, item))
+        let cell = |item| (Mutex::new(Some(item)), Mutex::new(None));
+        let cells: Vec<(Mutex<Option<T>>, Mutex<Option<R>>)> = items.map(cell).collect();
+        let next = AtomicUsize::new(0);
+        let work = |thread: usize| {
+            self.with_own(thread, |own| {
+                while let Some((item, result)) = cells.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let item = lock(item).take().expect("each index is drawn once");
+                    *lock(result) = Some(f(own, item));
+                }
+            });
         };
-        pool.install(|| items.into_par_iter().map(run).collect())
+        match cells.len() {
+            0 => {}
+            1 => work(0),
+            _ => lock(threads).together(&work),
+        }
+        let result = |(_, result): (_, Mutex<Option<R>>)| {
+            result.into_inner().unwrap_or_else(PoisonError::into_inner).expect("every item was drawn")
+        };
+        cells.into_iter().map(result).collect()
     }
 
     fn with_own<R>(&self, thread: usize, f: impl FnOnce(&mut Workspace) -> R) -> R {
-        // A poisoned lock means that another layer panicked; its panels hold nothing of value.
-        f(&mut self.work[thread].lock().unwrap_or_else(|e| e.into_inner()))
+        f(&mut lock(&self.work[thread]))
+    }
+}
+
+/// A poisoned lock means that another layer panicked; what it left behind is never read.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use likenet_kernels::cpu::table;
+
+    #[test]
+    fn every_item_is_done_once_and_in_order() {
+        for threads in [1, 2, 5] {
+            let team = Team::new(threads, table::best().expect("kernels")).expect("threads");
+            for items in [0, 1, 2, 7, 1000] {
+                let squares = team.map(0..items, |_, i| i * i);
+                assert_eq!(squares, (0..items).map(|i| i * i).collect::<Vec<_>>());
+            }
+        }
     }
 }
