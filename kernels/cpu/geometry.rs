@@ -27,7 +27,7 @@ use std::ops::Range;
 /// Which values meet which weights.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Geometry {
-    /// The convolution; a pointwise one with all positions in one line.
+    /// The convolution; a pointwise one with lines of another length.
     pub dims: ConvDims,
     /// Values of a word, from neighbouring planes.
     unit: usize,
@@ -51,12 +51,28 @@ struct Plane {
     phase: [usize; 2],
 }
 
+/// Lines into which so many positions are cut that know no neighbours, and positions of a line: not so long
+/// that a line of all channels leaves the cache, and few of their lanes empty.
+fn lines(positions: usize) -> [usize; 2] {
+    let possible = (1..=positions).filter(|n| positions.is_multiple_of(*n));
+    let lens = possible.map(|n| positions / n).filter(|len| *len <= LINE);
+    let waste = |len: &usize| len.next_multiple_of(LANES) * 64 / len;
+    let len = lens.min_by_key(waste).unwrap_or(1);
+    [positions / len, len]
+}
+
+/// Positions of a line of a pointwise convolution, at most.
+const LINE: usize = 512;
+
+/// Lanes of a vector, as far as the length of a line needs to know.
+const LANES: usize = 16;
+
 impl Geometry {
     /// For words of `unit` values and sums of a multiple of `step` rows.
     pub fn new(d: &ConvDims, unit: usize, step: usize) -> Self {
         let mut dims = *d;
         if d.is_pointwise() {
-            dims.input = [1, d.input[0] * d.input[1]];
+            dims.input = lines(d.positions());
             dims.output = dims.input;
         }
         let w = &dims.window;

@@ -112,8 +112,8 @@ impl Filters {
 /// second-level cache, which is 2 MiB in every processor with tiles.
 const BUDGET: usize = 320 << 10;
 
-/// How many groups of planes ahead of their use are asked for.
-const AHEAD: usize = 8;
+/// Values of a plane that are asked for ahead of their use.
+const AHEAD: usize = 512;
 
 /// Memory that a thread keeps between convolutions.
 #[derive(Default)]
@@ -143,10 +143,14 @@ type Place<'a> = (usize, &'a Strip, usize);
 
 impl Product<'_> {
     fn run(&self, configured: &Configured, io: &mut Pictures) {
-        // Strips of all lines, two at a time.
+        // Strips of all lines, two at a time. Neighbouring lines of a strip share what they read, if a window
+        // reaches several lines; else neighbouring strips of a line share the cache lines that they write.
         let strips = self.strips.iter().enumerate();
         let places = |(s, strip)| self.lines.clone().map(move |line| (s, strip, line));
-        let places: Vec<Place> = strips.flat_map(places).collect();
+        let mut places: Vec<Place> = strips.flat_map(places).collect();
+        if self.geometry.reach == 1 {
+            places.sort_by_key(|(_, _, line)| *line);
+        }
         // Sums are written while the next are computed, so that the tiles need not wait for it.
         let [mut next, mut last] = [&mut Sums::ZERO.clone(), &mut Sums::ZERO.clone()];
         let mut computed: Option<(&[Place], Range<usize>)> = None;
@@ -283,6 +287,7 @@ impl Padded {
     ) {
         let d_plane = g.dims.input[0] * g.dims.input[1];
         let [even_spare, odd_spare] = spare;
+        let groups_ahead = (AHEAD / g.width()).clamp(1, 8);
         let (first, second) = self.words.split_at_mut(self.part);
         for group in 0..g.groups() {
             let at = (i * g.groups() + group) * self.pitch + SIDE;
@@ -291,9 +296,10 @@ impl Padded {
             let odd = g.line(kernels, 2 * group + 1, line, x, odd_spare);
             // The planes lie too far apart for the processor to see that they follow one another.
             for ahead in [even, odd] {
-                let ahead = ahead.as_ptr().wrapping_add(AHEAD * 2 * d_plane);
-                _mm_prefetch::<_MM_HINT_T0>(ahead.cast());
-                _mm_prefetch::<_MM_HINT_T0>(ahead.wrapping_add(even.len()).cast());
+                let from = ahead.as_ptr().wrapping_add(groups_ahead * 2 * d_plane);
+                for at in (0..ahead.len() + SIDE).step_by(SIDE) {
+                    _mm_prefetch::<_MM_HINT_T0>(from.wrapping_add(at).cast());
+                }
             }
             let second = second.get_mut(range.clone()).unwrap_or_default();
             interleave([even, odd], &mut first[range], second);

@@ -75,7 +75,10 @@ impl Team {
             _ => lock(threads).together(&work),
         }
         let result = |(_, result): (_, Mutex<Option<R>>)| {
-            result.into_inner().unwrap_or_else(PoisonError::into_inner).expect("every item was drawn")
+            result
+                .into_inner()
+                .unwrap_or_else(PoisonError::into_inner)
+                .expect("every item was drawn")
         };
         cells.into_iter().map(result).collect()
     }
