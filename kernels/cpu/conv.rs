@@ -7,6 +7,7 @@
 
 use super::gemm::{self, Left, Matrix, Sizes, Start, Target, Workspace};
 use super::panels::{Columns, Panels};
+use super::planes::Planes;
 use super::table::Kernels;
 use crate::memory::Buffer;
 use crate::ops::ConvDims;
@@ -153,7 +154,7 @@ fn inside(d: &ConvDims, axis: usize, tap: usize) -> Range<usize> {
 
 /// Where a convolution reads and writes: some filters of one group of some pictures.
 ///
-/// The next picture is `d.input_len()` behind the last in `x`, `pitch` in `y`.
+/// The next picture is `d.input_len()` behind the last in `x`.
 pub struct Pictures<'a> {
     /// How many.
     pub count: usize,
@@ -167,10 +168,8 @@ pub struct Pictures<'a> {
     pub bias: Option<&'a [f32]>,
     /// What negative results are multiplied with, if anything: 0 is ReLU.
     pub relu: Option<f32>,
-    /// The plane of the first of `filters` of the first picture, and all that follows.
-    pub y: &'a mut [f32],
-    /// From one output picture to the next: `d.output_len()`, or more.
-    pub pitch: usize,
+    /// From the plane of the first of `filters` of the first picture on; with the positions to compute.
+    pub y: Planes<'a>,
 }
 
 impl Pictures<'_> {
@@ -182,8 +181,8 @@ impl Pictures<'_> {
         }
         let in_planes = d.input_len() / d.group;
         assert!(self.x.len() >= (self.count - 1) * d.input_len() + in_planes);
-        let out_planes = self.filters.len() * d.positions();
-        assert!(self.y.len() >= (self.count - 1) * self.pitch + out_planes);
+        assert!(self.y.holds(self.count, self.filters.len()));
+        assert!(self.y.positions().end <= d.positions());
         assert!(self.bias.is_none_or(|b| b.len() >= self.filters.len()));
         assert!(self.group < d.group && self.filters.end <= d.filters / d.group);
     }

@@ -46,6 +46,11 @@ impl Filters {
         self.groups.iter().map(PackedRows::bytes).sum()
     }
 
+    /// Which values meet which weights.
+    pub fn geometry(&self) -> &Geometry {
+        &self.geometry
+    }
+
     /// How many filters of a group a share must have so that `parts` shares, each beginning at a panel,
     /// hold all.
     pub fn share(&self, parts: usize) -> usize {
@@ -58,7 +63,7 @@ impl Filters {
 const BUDGET: usize = 128 << 10;
 
 impl Filters {
-    /// Some filters of one group of some pictures, one thread.
+    /// Some filters and lines of one group of some pictures, one thread.
     ///
     /// # Panics
     /// When a slice is too short, or the filters were packed for another instruction set.
@@ -75,11 +80,12 @@ impl Filters {
         let pitch = g.width() + nr;
         let picture_len = g.groups() * pitch;
         let padded = padded.at_least(block.pictures * picture_len);
+        let wanted = g.lines_of(io.y.positions());
         for first in (0..io.count).step_by(block.pictures) {
             let pictures = first..io.count.min(first + block.pictures);
             let strips = block.strips(pictures.len(), g.dims.output[1]);
-            for line in (0..g.dims.output[0]).step_by(block.lines) {
-                let lines = line..g.dims.output[0].min(line + block.lines);
+            for line in wanted.clone().step_by(block.lines) {
+                let lines = line..wanted.end.min(line + block.lines);
                 for (i, line) in g.lines(&lines).enumerate() {
                     for (p, padded) in pictures.clone().zip(padded.chunks_exact_mut(picture_len)) {
                         for (plane, to) in padded.chunks_exact_mut(pitch).enumerate() {
@@ -197,13 +203,16 @@ impl SimdOp for Product<'_, '_> {
                     // instruction set.
                     unsafe { micro::tile::<S>(&tile) };
                     for Segment { lane, count, picture, column } in strip {
-                        let at = (self.first + picture) * self.io.pitch
-                            + first * d.positions()
-                            + line * d.output[1]
-                            + column;
-                        let planes = self.io.y[at..].chunks_mut(d.positions()).take(rows);
-                        for (plane, sums) in planes.zip(sums.chunks(nr)) {
-                            plane[..*count].copy_from_slice(&sums[*lane..lane + count]);
+                        let (picture, position) =
+                            (self.first + picture, line * d.output[1] + column);
+                        let y = self.io.y.at(picture, first..first + rows, position, *count);
+                        for (plane, sums) in sums.chunks(nr).take(rows).enumerate() {
+                            let sums = &sums[*lane..lane + count];
+                            // SAFETY: there are `count` values in each of `rows` planes.
+                            unsafe {
+                                let to = y.add(plane * d.positions());
+                                std::ptr::copy_nonoverlapping(sums.as_ptr(), to, *count);
+                            }
                         }
                     }
                 }

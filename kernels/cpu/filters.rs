@@ -96,20 +96,32 @@ impl Filters {
         }
     }
 
-    /// Some filters of one group of some pictures, one thread; `d` is what they were packed for.
+    /// How many positions of a plane a share must have so that `parts` shares hold all and do little twice;
+    /// none if shares of filters are better.
+    pub fn stretch(&self, d: &ConvDims, parts: usize) -> Option<usize> {
+        match self {
+            Self::Direct(filters) => filters.geometry().stretch(parts),
+            Self::Gemm(_) => None,
+            Self::Winograd(groups) => groups[0].stretch(d, parts),
+            #[cfg(target_arch = "x86_64")]
+            Self::Tiles(filters) => filters.geometry().stretch(parts),
+        }
+    }
+
+    /// Some filters and positions of one group of some pictures, one thread; `d` is what they were packed for.
+    /// The positions are all or a share that [`Filters::stretch`] allows.
     ///
     /// # Panics
     /// When a slice is too short, or the filters were packed for other sizes or another instruction set.
-    pub fn convolve(&self, work: &mut Workspace, d: &ConvDims, io: Pictures) {
+    pub fn convolve(&self, work: &mut Workspace, d: &ConvDims, mut io: Pictures) {
         match self {
             Self::Direct(filters) => filters.convolve(work, io),
             Self::Gemm(groups) => {
                 io.check(d);
-                let len = io.filters.len() * d.positions();
                 for i in 0..io.count {
                     let weights = Left::Packed(&groups[io.group], io.filters.start);
                     let x = &io.x[i * d.input_len()..][..d.input_len() / d.group];
-                    let y = &mut io.y[i * io.pitch..][..len];
+                    let y = io.y.picture(i, io.filters.len());
                     conv::by_gemm(work, d, x, weights, io.bias, io.relu, y);
                 }
             }
@@ -123,6 +135,7 @@ impl Filters {
 #[cfg(test)]
 mod tests {
     use super::super::conv::{plain, tests::dims};
+    use super::super::planes::Planes;
     use super::super::table::available;
     use super::*;
     use crate::ops::Window;
@@ -173,10 +186,14 @@ mod tests {
                     for from in (0..out).step_by(share) {
                         let x = &x[group * d.input_len() / d.group..];
                         let y = &mut got[(group * out + from) * d.positions()..];
+                        let y = Planes::new(y, d.positions(), pitch);
                         let bias = Some(&bias[group * out + from..]);
                         let range = from..out.min(from + share);
-                        let io = Pictures { count, x, group, filters: range, bias, relu, y, pitch };
-                        filters.convolve(work, &d, io);
+                        for y in y.cut(filters.stretch(&d, 2).unwrap_or(d.positions())) {
+                            let range = range.clone();
+                            let io = Pictures { count, x, group, filters: range, bias, relu, y };
+                            filters.convolve(work, &d, io);
+                        }
                     }
                 }
                 // In shares of Σ|a·b|: two parts of `bf16` leave 2⁻¹⁷ of each product; other sums are exact

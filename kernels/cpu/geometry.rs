@@ -167,6 +167,21 @@ impl Geometry {
         outputs.start..outputs.end + self.reach - 1
     }
 
+    /// How many positions a share of a plane must have so that `parts` shares hold all and each has several
+    /// times the lines that it shares with others.
+    pub fn stretch(&self, parts: usize) -> Option<usize> {
+        let [lines, len] = self.dims.output;
+        let share = lines.div_ceil(parts);
+        (share < lines && share >= 2 * self.reach).then_some(share * len)
+    }
+
+    /// Output lines that hold these positions, which begin and end with a line.
+    pub fn lines_of(&self, positions: Range<usize>) -> Range<usize> {
+        let len = self.dims.output[1];
+        assert!(positions.start.is_multiple_of(len) && positions.end.is_multiple_of(len));
+        positions.start / len..positions.end / len
+    }
+
     /// Zeros before what [`Geometry::line`] gives; as many as the line needs follow it.
     pub fn pad(&self) -> usize {
         if self.strided() { 0 } else { self.dims.window.pad[1].min(self.width()) }

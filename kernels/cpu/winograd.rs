@@ -142,6 +142,15 @@ impl Weights {
         self.values.bytes()
     }
 
+    /// How many positions of a plane a share must have so that `parts` shares, each a few rows of tiles, hold
+    /// all.
+    pub fn stretch(&self, d: &ConvDims, parts: usize) -> Option<usize> {
+        let [rows, columns] = self.scheme.tiles(d);
+        let share = rows.div_ceil(parts);
+        let enough = share < rows && share * columns >= LEAST_TILES;
+        enough.then_some(share * self.scheme.m * d.output[1])
+    }
+
     /// How many filters a share must have so that `parts` shares, each beginning at a panel, hold all.
     pub fn share(&self, parts: usize) -> usize {
         self.filters.div_ceil(self.nr).div_ceil(parts) * self.nr
@@ -296,7 +305,10 @@ const LEAST_TILES: usize = 56;
 impl Convolution<'_> {
     #[inline(always)]
     unsafe fn convolve<S: Simd, const M: usize>(mut self) {
-        let [rows, columns] = self.weights.scheme.tiles(self.d);
+        let [_, columns] = self.weights.scheme.tiles(self.d);
+        let positions = self.io.y.positions();
+        let top = positions.start / (M * self.d.output[1]);
+        let rows = positions.end.div_ceil(M * self.d.output[1]) - top;
         let strips = self.io.count * rows;
         let channels = self.weights.channels.next_multiple_of(S::LANES);
         let filters = self.io.filters.len().next_multiple_of(self.weights.nr);
@@ -319,11 +331,11 @@ impl Convolution<'_> {
             // SAFETY: the buffers hold what the layout says; the instruction set is the caller's promise.
             unsafe {
                 for (i, s) in block.clone().enumerate() {
-                    self.transform_inputs::<S, M>(&layout, s / rows, s % rows, i * columns);
+                    self.transform_inputs::<S, M>(&layout, s / rows, top + s % rows, i * columns);
                 }
                 self.multiply::<S>(&layout);
                 for (i, s) in block.enumerate() {
-                    self.transform_outputs::<S, M>(&layout, s / rows, s % rows, i * columns);
+                    self.transform_outputs::<S, M>(&layout, s / rows, top + s % rows, i * columns);
                 }
             }
         }
@@ -548,25 +560,23 @@ impl Convolution<'_> {
         let d = self.d;
         let [height, width] = d.output;
         let plane = height * width;
-        let y = &mut self.io.y[picture * self.io.pitch..];
         let strip = self.buffers.strip.as_mut_ptr();
         for (i, row) in (top..height.min(top + M)).enumerate() {
             for at in (0..width).step_by(S::LANES) {
                 let count = S::LANES.min(width - at);
-                let to = &mut y[first * plane + row * width + at..];
-                assert!((lanes - 1) * plane + count <= to.len());
+                let to = self.io.y.at(picture, first..first + lanes, row * width + at, count);
                 // SAFETY: the buffer has `LANES` positions more than a row of tiles; `to` holds `count`
                 // values in each of `lanes` planes; the square behind the strip is scratch.
                 unsafe {
                     let from = strip.add((i * l.strip_width + at) * S::LANES);
                     if lanes == S::LANES && count == S::LANES {
-                        S::transpose(from, S::LANES, to.as_mut_ptr(), plane);
+                        S::transpose(from, S::LANES, to, plane);
                         continue;
                     }
                     let square = strip.add(POINTS * l.strip_width * S::LANES);
                     S::transpose(from, S::LANES, square, S::LANES);
                     for f in 0..lanes {
-                        let to = to.as_mut_ptr().add(f * plane);
+                        let to = to.add(f * plane);
                         S::load(square.add(f * S::LANES)).store_first(to, count);
                     }
                 }
@@ -590,6 +600,7 @@ unsafe fn zero<S: Simd>(line: *mut f32, positions: Range<usize>) {
 #[cfg(test)]
 mod tests {
     use super::super::conv::{self, tests::dims};
+    use super::super::planes::Planes;
     use super::super::table::available;
     use super::*;
     use crate::ops::Window;
@@ -625,12 +636,8 @@ mod tests {
                 let filters = from..out.min(from + share);
                 let bias = Some(&bias[g * out + from..]);
                 let y = &mut got[(g * out + from) * d.positions()..];
-                fast(
-                    work,
-                    d,
-                    &weights,
-                    Pictures { count, x, group: g, filters, bias, relu, y, pitch: d.output_len() },
-                );
+                let y = Planes::new(y, d.positions(), d.output_len());
+                fast(work, d, &weights, Pictures { count, x, group: g, filters, bias, relu, y });
             }
         }
         let largest = want.iter().fold(0f32, |a, v| a.max(v.abs()));
@@ -688,8 +695,7 @@ mod tests {
             filters: 0..1,
             bias: None,
             relu: None,
-            y: &mut y,
-            pitch: 1,
+            y: Planes::new(&mut y, 1, 1),
         };
         fast(&mut Workspace::new(kernels), &d, &weights, io);
         assert!((y[0] - 285.0).abs() < 1e-3, "{}", y[0]);

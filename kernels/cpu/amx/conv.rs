@@ -47,13 +47,18 @@ impl Filters {
         self.groups.iter().map(Rows::bytes).sum()
     }
 
+    /// Which values meet which weights.
+    pub fn geometry(&self) -> &Geometry {
+        &self.geometry
+    }
+
     /// How many filters of a group a share must have so that `parts` shares, each beginning at a panel,
     /// hold all.
     pub fn share(&self, parts: usize) -> usize {
         self.groups[0].rows().div_ceil(PANEL).div_ceil(parts) * PANEL
     }
 
-    /// Some filters of one group of some pictures, one thread.
+    /// Some filters and lines of one group of some pictures, one thread.
     ///
     /// # Panics
     /// When a slice is too short, or the kernels have no tiles.
@@ -71,11 +76,12 @@ impl Filters {
         let memory = memory.at_least(part * parts.count());
         padded.prepare(g, &block, parts);
         let configured = Configured::new(amx);
+        let wanted = g.lines_of(io.y.positions());
         for first in (0..io.count).step_by(block.pictures) {
             let pictures = first..io.count.min(first + block.pictures);
             let strips = block.strips(pictures.len(), g.dims.output[1]);
-            for line in (0..g.dims.output[0]).step_by(block.lines) {
-                let lines = line..g.dims.output[0].min(line + block.lines);
+            for line in wanted.clone().step_by(block.lines) {
+                let lines = line..wanted.end.min(line + block.lines);
                 let count = g.lines(&lines).len();
                 for (i, line) in g.lines(&lines).enumerate() {
                     let beyond = if i + 1 == count { g.rows - g.reach * g.line_rows() } else { 0 };
@@ -204,12 +210,9 @@ impl Product<'_> {
         let (d, rows) = (&self.geometry.dims, filters.len());
         for (column, (_, strip, line)) in pair.iter().enumerate() {
             for Segment { lane, count, picture, column: x } in *strip {
-                let at = (self.first + picture) * io.pitch
-                    + (filters.start - io.filters.start) * d.positions()
-                    + line * d.output[1]
-                    + x;
-                let len = (rows - 1) * d.positions() + count;
-                let mut y = io.y[at..at + len].as_mut_ptr();
+                let planes = filters.start - io.filters.start..filters.end - io.filters.start;
+                let position = line * d.output[1] + x;
+                let mut y = io.y.at(self.first + picture, planes, position, *count);
                 assert!(lane + count <= SIDE);
                 let lanes = ((1u32 << count) - 1) as __mmask16;
                 for tile in 0..rows.div_ceil(SIDE) {

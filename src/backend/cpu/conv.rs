@@ -4,6 +4,7 @@ use super::team::Team;
 use likenet_kernels::cpu::conv::Pictures;
 use likenet_kernels::cpu::filters::Filters;
 use likenet_kernels::cpu::gemm::Workspace;
+use likenet_kernels::cpu::planes::Planes;
 use likenet_kernels::ops::ConvDims;
 use std::ops::Range;
 
@@ -19,18 +20,20 @@ pub struct Task<'a> {
 }
 
 /// What one thread computes at a time.
-struct Part {
+struct Part<'a> {
     pictures: Range<usize>,
     group: usize,
     /// Within the group.
     filters: Range<usize>,
+    /// From the first plane of the part on.
+    y: Planes<'a>,
 }
 
 impl Task<'_> {
     /// Computes all pictures of `y`, which begins at the first and ends with the last.
     ///
     /// Each thread takes as many neighbouring pictures as the others, so that it reads the filters once
-    /// for all; the threads share the filters of the pictures that are left over.
+    /// for all; the threads share the positions or the filters of the pictures that are left over.
     pub fn run(&self, team: &Team, y: &mut [f32]) {
         let (d, threads) = (self.d, team.threads());
         let (batch, plane) = (self.x.len() / d.input_len(), d.positions());
@@ -41,9 +44,9 @@ impl Task<'_> {
         if each > 0 {
             team.each(even.chunks_mut(each * self.pitch).enumerate(), |own, (t, y)| {
                 for group in 0..d.group {
-                    let y = &mut y[group * filters * plane..];
+                    let y = Planes::new(&mut y[group * filters * plane..], plane, self.pitch);
                     let pictures = t * each..(t + 1) * each;
-                    self.part(own, Part { pictures, group, filters: 0..filters }, y);
+                    self.part(own, Part { pictures, group, filters: 0..filters, y });
                 }
             });
         }
@@ -51,7 +54,9 @@ impl Task<'_> {
             return;
         }
         let left = batch - each * threads;
-        let share = self.filters.share(threads.div_ceil(left * d.group));
+        let wanted = threads.div_ceil(left * d.group);
+        let stretch = self.filters.stretch(d, wanted);
+        let share = stretch.map_or_else(|| self.filters.share(wanted), |_| filters);
         let mut parts = vec![];
         for (i, y) in rest.chunks_mut(self.pitch).enumerate() {
             let picture = each * threads + i;
@@ -59,16 +64,19 @@ impl Task<'_> {
             for (group, y) in groups.enumerate() {
                 for (s, y) in y.chunks_mut(share * plane).enumerate() {
                     let filters = s * share..s * share + y.len() / plane;
-                    parts.push((Part { pictures: picture..picture + 1, group, filters }, y));
+                    let y = Planes::new(y, plane, self.pitch);
+                    parts.extend(y.cut(stretch.unwrap_or(plane)).map(|y| {
+                        let filters = filters.clone();
+                        Part { pictures: picture..picture + 1, group, filters, y }
+                    }));
                 }
             }
         }
-        team.each(parts.into_iter(), |own, (part, y)| self.part(own, part, y));
+        team.each(parts.into_iter(), |own, part| self.part(own, part));
     }
 
-    /// `y` begins at the first plane of the part.
-    fn part(&self, own: &mut Workspace, part: Part, y: &mut [f32]) {
-        let Part { pictures, group, filters } = part;
+    fn part(&self, own: &mut Workspace, part: Part) {
+        let Part { pictures, group, filters, y } = part;
         let d = self.d;
         let first = group * (d.filters / d.group) + filters.start;
         let io = Pictures {
@@ -79,7 +87,6 @@ impl Task<'_> {
             bias: self.bias.map(|b| &b[first..]),
             relu: self.relu,
             y,
-            pitch: self.pitch,
         };
         self.filters.convolve(own, d, io);
     }
