@@ -150,7 +150,9 @@ mod tests {
         let mut threads = Threads::new(3).expect("threads");
         let calls: [AtomicUsize; 3] = Default::default();
         for round in 1..50 {
-            threads.together(&|i| drop(calls[i].fetch_add(1, Ordering::SeqCst)));
+            threads.together(&|i| {
+                calls[i].fetch_add(1, Ordering::SeqCst);
+            });
             assert!(calls.iter().all(|c| c.load(Ordering::SeqCst) == round));
             thread::sleep(PATIENCE * (round as u32 % 3));
         }

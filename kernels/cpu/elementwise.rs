@@ -2,10 +2,18 @@
 //!
 //! Flows in: slices of one length (or a vector to broadcast). Flows out: the changed slice.
 
+use super::table::Kernels;
 use crate::ops::{AxisView, BlockCopy, Eltwise, Unary};
 
+/// [`unary`], compiled for the machine's instruction set.
+pub fn unary_fast(kernels: &Kernels, op: &Unary, y: &mut [f32]) {
+    kernels.compile(|| unary(op, y));
+}
+
 /// Applies `op` to each element in place.
+#[inline(always)]
 pub fn unary(op: &Unary, y: &mut [f32]) {
+    #[inline(always)]
     fn each(y: &mut [f32], f: impl Fn(f32) -> f32) {
         y.iter_mut().for_each(|v| *v = f(*v));
     }

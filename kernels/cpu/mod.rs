@@ -21,6 +21,7 @@ pub mod lrn;
 mod micro;
 pub mod norm;
 pub mod panels;
+pub mod peak;
 pub mod planes;
 pub mod pool;
 mod portable;

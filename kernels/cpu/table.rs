@@ -74,6 +74,11 @@ impl Kernels {
         self.run(Tile)
     }
 
+    /// Runs a plain loop that the compiler turns into this set's instructions, if all of it is inlined.
+    pub(super) fn compile<R>(&self, f: impl FnOnce() -> R) -> R {
+        self.run(Plain(f))
+    }
+
     /// Runs an operation compiled for this instruction set.
     pub(super) fn run<O: SimdOp>(&self, op: O) -> O::Output {
         match self.set {
@@ -104,6 +109,17 @@ mod x86 {
     pub unsafe fn avx2<O: SimdOp>(op: O) -> O::Output {
         // SAFETY: this function is compiled for the set, which the caller detected.
         unsafe { op.run::<__m256>() }
+    }
+}
+
+struct Plain<F>(F);
+
+impl<R, F: FnOnce() -> R> SimdOp for Plain<F> {
+    type Output = R;
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) -> R {
+        (self.0)()
     }
 }
 

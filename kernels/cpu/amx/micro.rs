@@ -269,3 +269,35 @@ pub unsafe fn tile(
         }
     }
 }
+/// Products of tiles that wait for nothing; how many floating-point operations they were.
+pub fn chains(amx: super::Amx) -> f64 {
+    const ROUNDS: usize = 20_000;
+    // Numbers between 1 and 2 in all bits: on zeros the unit takes less power and runs faster.
+    let words =
+        std::array::from_fn(|i| 0x3f80_3f80 | (i as u32).wrapping_mul(0x9e37_79b9) & 0x007f_007f);
+    let tile = [super::Line(words); SIDE];
+    let configured = Configured::new(amx);
+    // SAFETY: tiles are configured; `tile` is a kibibyte.
+    unsafe {
+        asm!(
+            "tilezero tmm0", "tilezero tmm1", "tilezero tmm2", "tilezero tmm3",
+            "tileloadd tmm4, [{tile} + {line}*1]", "tileloadd tmm5, [{tile} + {line}*1]",
+            "tileloadd tmm6, [{tile} + {line}*1]", "tileloadd tmm7, [{tile} + {line}*1]",
+            "2:",
+            "tdpbf16ps tmm0, tmm4, tmm6",
+            "tdpbf16ps tmm1, tmm4, tmm7",
+            "tdpbf16ps tmm2, tmm5, tmm6",
+            "tdpbf16ps tmm3, tmm5, tmm7",
+            "dec {rounds}",
+            "jnz 2b",
+            tile = in(reg) tile.as_ptr(),
+            line = in(reg) 64usize,
+            rounds = inout(reg) ROUNDS => _,
+            out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+            out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+            options(nostack, readonly),
+        );
+    }
+    drop(configured);
+    (ROUNDS * 4 * 2 * SIDE * SIDE * super::STEP) as f64
+}

@@ -26,6 +26,8 @@ pub use detect::Amx;
 pub use inner::Columns;
 pub use pack::Rows;
 
+pub(super) use micro::chains;
+
 /// How many `bf16` stand for an `f32`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Parts {

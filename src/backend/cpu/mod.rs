@@ -273,7 +273,8 @@ impl Backend for Cpu {
     }
 
     fn unary(&mut self, op: &Unary, y: View) {
-        self.in_place(CHUNK, y, |_, _, y| elementwise::unary(op, y));
+        let kernels = self.kernels;
+        self.in_place(CHUNK, y, |_, _, y| elementwise::unary_fast(kernels, op, y));
     }
 
     fn prelu(&mut self, v: AxisView, slope: View, y: View) {
@@ -313,7 +314,7 @@ impl Backend for Cpu {
     }
 
     fn softmax(&mut self, v: AxisView, x: View, y: View) {
-        self.blocks([v.block(); 2], x, y, |_, x, y| softmax::softmax(v, x, y));
+        self.blocks([v.block(); 2], x, y, |kernels, x, y| softmax::fast(kernels, v, x, y));
     }
 
     fn reduce(&mut self, op: Reduction, len: usize, coeff: f32, x: View, y: View) {
