@@ -10,7 +10,7 @@ const FLOORS: [&[&str]; 7] = [
     &["error"],
     &["backend"],
     &["net"],
-    &["classify", "feed", "features"],
+    &["bench", "classify", "feed", "features"],
     &["cli", "main", "lib"],
 ];
 

@@ -2,20 +2,40 @@
 
 use super::compute::ComputeArgs;
 use super::{Outcome, print, print_json};
-use likenet::net::{Net, Options, architecture, architectures};
-use likenet::rng::Rng;
+use indicatif::ProgressBar;
+use likenet::bench::{self, Roof, kernels, layers};
+use likenet::net::{Architecture, architecture, architectures};
 use likenet::{Error, Result};
+use likenet_kernels::cpu::table;
 use serde::Serialize;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 #[derive(clap::Subcommand)]
 pub enum Command {
+    /// Times each kernel on one thread under each instruction set of this machine
+    Kernels(KernelBench),
+    /// Times each layer of a built-in network under each algorithm; * marks the plan's choice
+    Layers(LayerBench),
     /// Times the forward pass of a built-in network with random weights
     Net(NetBench),
 }
 
 #[derive(clap::Args)]
-pub struct NetBench {
+pub struct KernelBench {
+    /// Only kernels whose name contains this
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    only: String,
+    /// Time each at least this many seconds
+    #[arg(long, value_name = "S", default_value_t = 0.1)]
+    seconds: f64,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// A network and how it is computed.
+#[derive(clap::Args)]
+struct Model {
     /// alexnet, caffenet, googlenet, squeezenet10, squeezenet11 or vgg16
     #[arg(long, value_name = "NAME", default_value = "caffenet")]
     model: String,
@@ -24,6 +44,24 @@ pub struct NetBench {
     batch: usize,
     #[command(flatten)]
     compute: ComputeArgs,
+}
+
+#[derive(clap::Args)]
+pub struct LayerBench {
+    #[command(flatten)]
+    model: Model,
+    /// Time each algorithm at least this many seconds
+    #[arg(long, value_name = "S", default_value_t = 1.0)]
+    seconds: f64,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(clap::Args)]
+pub struct NetBench {
+    #[command(flatten)]
+    model: Model,
     /// Time at least this many seconds, and at least three passes
     #[arg(long, value_name = "S", default_value_t = 2.0)]
     seconds: f64,
@@ -35,7 +73,142 @@ pub struct NetBench {
     json: bool,
 }
 
-/// What a bench prints: times are medians over the passes.
+pub fn run(command: &Command) -> Result<Outcome> {
+    match command {
+        Command::Kernels(args) => run_kernels(args),
+        Command::Layers(args) => run_layers(args),
+        Command::Net(args) => run_net(args),
+    }
+}
+
+impl Model {
+    fn known(&self) -> Result<&'static Architecture> {
+        architecture(&self.model).ok_or_else(|| {
+            let names: Vec<&str> = architectures().iter().map(|a| a.name).collect();
+            let names = names.join(", ");
+            Error::Invalid(format!("no built-in network '{}'; there are: {names}", self.model))
+        })
+    }
+
+    fn options(&self) -> likenet::net::Options {
+        likenet::net::Options { batch: Some(self.batch), ..self.compute.options() }
+    }
+
+    /// How many threads it will run on.
+    fn threads(&self) -> usize {
+        match (self.compute.backend.as_str(), self.compute.threads) {
+            ("reference", _) => 1,
+            (_, 0) => std::thread::available_parallelism().map_or(1, |n| n.get()),
+            (_, n) => n,
+        }
+    }
+
+    fn roof(&self) -> Result<Roof> {
+        roof(table::best().map_err(Error::Invalid)?, self.threads())
+    }
+}
+
+fn roof(kernels: &table::Kernels, threads: usize) -> Result<Roof> {
+    Roof::measure(kernels, threads)
+        .map_err(|e| Error::Invalid(format!("cannot start threads: {e}")))
+}
+
+/// A kernel's figures, JSON.
+#[derive(Serialize)]
+struct KernelTime {
+    kernel: String,
+    isa: &'static str,
+    ms: f64,
+    /// Operations of the plain loop, whatever the kernel saves.
+    gflop_s: f64,
+    /// Of operands and results.
+    gb_s: f64,
+    /// Of the multiply-adds that the instruction set could do in `f32`.
+    share_of_peak: f64,
+}
+
+fn run_kernels(args: &KernelBench) -> Result<Outcome> {
+    let mut roofs = vec![];
+    let mut times: Vec<KernelTime> = vec![];
+    let forced = std::env::var("LIKENET_ISA").is_ok_and(|name| !name.is_empty());
+    let best = table::best().map_err(Error::Invalid)?;
+    let sets = table::available().iter().filter(|k| !forced || *k == best);
+    for set in sets {
+        let roof = roof(set, 1)?;
+        let mut cases = kernels::cases(set).map_err(Error::Invalid)?;
+        cases.retain(|case| case.name.contains(&args.only));
+        let bar = ProgressBar::new(cases.len() as u64);
+        for case in &mut cases {
+            let seconds = bench::seconds(Duration::from_secs_f64(args.seconds), &mut case.run);
+            times.push(KernelTime {
+                kernel: case.name.clone(),
+                isa: set.name(),
+                ms: 1e3 * seconds,
+                gflop_s: 1e-9 * case.flops / seconds,
+                gb_s: 1e-9 * case.bytes / seconds,
+                share_of_peak: 1e-9 * case.flops / seconds / roof.gflop_s,
+            });
+            bar.inc(1);
+        }
+        bar.finish_and_clear();
+        roofs.push(roof);
+    }
+    if args.json {
+        print_json(&serde_json::json!({ "roofs": roofs, "kernels": times }))?;
+        return Ok(Outcome::Done);
+    }
+    for roof in &roofs {
+        print(&roof.to_string())?;
+        let head = ["kernel", "ms", "GFLOP/s", "of peak", "GB/s"].map(String::from);
+        let row = |t: &KernelTime| {
+            let share = format!("{:.0} %", 100.0 * t.share_of_peak);
+            let numbers = [t.ms, t.gflop_s, t.gb_s].map(|v| format!("{v:.3}"));
+            let [ms, gflop_s, gb_s] = numbers;
+            vec![t.kernel.clone(), ms, gflop_s, share, gb_s]
+        };
+        let rows = times.iter().filter(|t| t.isa == roof.isa).map(row);
+        print(&(table_of(head.to_vec(), rows.collect()) + "\n"))?;
+    }
+    Ok(Outcome::Done)
+}
+
+fn run_layers(args: &LayerBench) -> Result<Outcome> {
+    let known = args.model.known()?;
+    let roof = args.model.roof()?;
+    let least = Duration::from_secs_f64(args.seconds);
+    let rows = layers::time(known, &args.model.options(), least)?;
+    if args.json {
+        print_json(&serde_json::json!({ "roof": roof, "layers": rows }))?;
+        return Ok(Outcome::Done);
+    }
+    let algorithms = ["direct", "gemm", "winograd", "tiles"];
+    let mut head: Vec<String> = vec!["layer".into(), "ms".into()];
+    head.extend(algorithms.map(String::from));
+    head.extend(["GFLOP/s", "of peak", "GB/s", "of memory"].map(String::from));
+    let total: f64 = rows.iter().map(layers::LayerTime::picked).sum();
+    let line = |row: &layers::LayerTime| {
+        let ms = row.picked();
+        let mut cells = vec![row.layer.clone(), format!("{ms:.3}")];
+        cells.extend(algorithms.map(|name| {
+            let found = row.ms.iter().find(|(of, _)| *of == Some(name));
+            let mark = if row.pick == Some(name) { "*" } else { "" };
+            found.map_or(String::new(), |(_, ms)| format!("{mark}{ms:.3}"))
+        }));
+        let (gflop_s, gb_s) = (2e-6 * row.macs as f64 / ms, 1e-6 * row.bytes as f64 / ms);
+        cells.push(if row.macs > 0 { format!("{gflop_s:.1}") } else { String::new() });
+        let share = 100.0 * gflop_s / roof.gflop_s;
+        cells.push(if row.macs > 0 { format!("{share:.0} %") } else { String::new() });
+        cells.push(format!("{gb_s:.1}"));
+        cells.push(format!("{:.0} %", 100.0 * gb_s / roof.read_gb_s));
+        cells
+    };
+    print(&roof.to_string())?;
+    let table = table_of(head, rows.iter().map(line).collect());
+    print(&format!("{table}\ntotal {total:.3} ms; * is the plan's choice"))?;
+    Ok(Outcome::Done)
+}
+
+/// What `bench net` prints: times are medians over the passes.
 #[derive(Serialize)]
 struct Timing {
     model: String,
@@ -47,40 +220,38 @@ struct Timing {
     ms_per_run: f64,
     /// Of the median pass: 2 · multiply-adds ÷ time, whatever the algorithm saved.
     gflop_s: f64,
+    /// What the threads could do at most, in `f32`.
+    peak_gflop_s: f64,
+    /// Bytes of packed weights and of blobs, in 10⁶.
+    weights_mb: f64,
+    blobs_mb: f64,
     rss_mb: f64,
     peak_mb: f64,
 }
 
-pub fn run(command: &Command) -> Result<Outcome> {
-    let Command::Net(args) = command;
-    let known = architecture(&args.model).ok_or_else(|| {
-        let names: Vec<&str> = architectures().iter().map(|a| a.name).collect();
-        Error::Invalid(format!(
-            "no built-in network '{}'; there are: {}",
-            args.model,
-            names.join(", ")
-        ))
-    })?;
-    let options = Options { batch: Some(args.batch), ..args.compute.options() };
-    let mut net = Net::parse(known.name, known.prototxt, options)?;
-    net.randomise(1);
-    let mut rng = Rng::new(2);
-    let count = net.input_shape("data")?.count();
-    let pictures: Vec<f32> = (0..count).map(|_| rng.gaussian(0.0, 60.0)).collect();
-    net.set_input("data", &pictures)?;
-    let (passes, layers) = time(&mut net, args.seconds)?;
-    let median = median(passes.iter().map(Duration::as_secs_f64).collect());
+fn run_net(args: &NetBench) -> Result<Outcome> {
+    let known = args.model.known()?;
+    let mut net = layers::random(known, args.model.options())?;
+    let (passes, steps) = layers::passes(&mut net, Duration::from_secs_f64(args.seconds))?;
+    let count = passes.len();
+    let median = bench::median(passes);
+    let total = net.summary().total;
+    // Measured last: the memory that this takes is not the network's.
+    let (rss_mb, peak_mb) = (memory("VmRSS:"), memory("VmHWM:"));
     let timing = Timing {
         model: known.name.into(),
         backend: net.backend(),
-        batch: args.batch,
-        threads: args.compute.threads,
-        passes: passes.len(),
-        img_s: args.batch as f64 / median,
+        batch: args.model.batch,
+        threads: args.model.threads(),
+        passes: count,
+        img_s: args.model.batch as f64 / median,
         ms_per_run: 1e3 * median,
-        gflop_s: 2e-9 * net.summary().total.macs as f64 / median,
-        rss_mb: memory("VmRSS:"),
-        peak_mb: memory("VmHWM:"),
+        gflop_s: 2e-9 * total.macs as f64 / median,
+        peak_gflop_s: args.model.roof()?.gflop_s,
+        weights_mb: 1e-6 * net.packed_bytes() as f64,
+        blobs_mb: 1e-6 * total.slot_bytes as f64,
+        rss_mb,
+        peak_mb,
     };
     if args.json {
         let line = serde_json::to_string(&timing).map_err(|e| Error::Invalid(e.to_string()))?;
@@ -88,45 +259,36 @@ pub fn run(command: &Command) -> Result<Outcome> {
         return Ok(Outcome::Done);
     }
     if args.layers {
-        print(&layer_table(&net, &layers))?;
+        let graph = net.graph();
+        let medians: Vec<f64> = steps.into_iter().map(bench::median).collect();
+        let total: f64 = medians.iter().sum();
+        let line = |(step, seconds): (&likenet::net::Step, &f64)| {
+            let node = &graph.nodes[step.node];
+            let gflop_s = 2e-9 * node.macs as f64 / seconds;
+            let rate = if node.macs > 0 { format!("{gflop_s:.1}") } else { String::new() };
+            let share = format!("{:.1}%", 100.0 * seconds / total);
+            vec![node.name.clone(), format!("{:.3}", 1e3 * seconds), share, rate]
+        };
+        let head = ["layer", "ms", "share", "GFLOP/s"].map(String::from).to_vec();
+        print(&table_of(head, net.plan().steps.iter().zip(&medians).map(line).collect()))?;
     }
     print_json(&timing)?;
     Ok(Outcome::Done)
 }
 
-/// Times whole passes and, within each, every step; the first pass warms up and does not count.
-fn time(net: &mut Net, seconds: f64) -> Result<(Vec<Duration>, Vec<Vec<f64>>)> {
-    net.forward()?;
-    let started = Instant::now();
-    let mut passes = Vec::new();
-    let mut layers = vec![Vec::new(); net.plan().steps.len()];
-    while passes.len() < 3 || started.elapsed().as_secs_f64() < seconds {
-        let begun = Instant::now();
-        let steps = net.forward_timed()?;
-        passes.push(begun.elapsed());
-        layers.iter_mut().zip(steps).for_each(|(layer, seconds)| layer.push(seconds));
-    }
-    Ok((passes, layers))
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
-fn layer_table(net: &Net, layers: &[Vec<f64>]) -> String {
-    let graph = net.graph();
-    let medians: Vec<f64> = layers.iter().map(|l| median(l.clone())).collect();
-    let total: f64 = medians.iter().sum();
-    let mut text = format!("{:<28} {:>9} {:>7} {:>9}\n", "layer", "ms", "share", "GFLOP/s");
-    for (step, seconds) in net.plan().steps.iter().zip(&medians) {
-        let node = &graph.nodes[step.node];
-        let gflops = 2e-9 * node.macs as f64 / seconds;
-        let rate = if node.macs > 0 { format!("{gflops:.1}") } else { String::new() };
-        let (ms, share) = (1e3 * seconds, 100.0 * seconds / total);
-        text += &format!("{:<28} {ms:>9.3} {share:>6.1}% {rate:>9}\n", node.name);
-    }
-    text.trim_end().to_string()
+/// Columns as wide as their widest cell; all but the first flush right.
+fn table_of(head: Vec<String>, rows: Vec<Vec<String>>) -> String {
+    let all: Vec<&Vec<String>> = std::iter::once(&head).chain(&rows).collect();
+    let width = |c: usize| all.iter().map(|row| row[c].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..head.len()).map(width).collect();
+    let line = |row: &Vec<String>| {
+        let cell = |(c, cell): (usize, &String)| match c {
+            0 => format!("{cell:<0$}", widths[0]),
+            _ => format!("  {cell:>0$}", widths[c]),
+        };
+        row.iter().enumerate().map(cell).collect::<String>().trim_end().to_string()
+    };
+    all.into_iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// A line of this process's memory figures in MB, where the system tells them (Linux); else 0.

@@ -33,7 +33,7 @@ enum Command {
     /// Looks into weights files, converts, compares and fetches them
     #[command(subcommand)]
     Weights(weights::Command),
-    /// Times networks on this machine
+    /// Times kernels, layers and networks on this machine
     #[command(subcommand)]
     Bench(bench::Command),
 }

@@ -375,6 +375,11 @@ impl Net {
         &self.plan
     }
 
+    /// Bytes of weights packed as the plan's algorithms want them.
+    pub fn packed_bytes(&self) -> usize {
+        self.backend.packed_bytes()
+    }
+
     /// The backend, for people.
     pub fn backend(&self) -> String {
         format!("{}: {}", self.backend.name(), self.backend.describe())

@@ -9,20 +9,30 @@ pub struct Architecture {
     pub name: &'static str,
     /// Its description.
     pub prototxt: &'static str,
+    /// The blob of class scores that its softmax turns into probabilities.
+    pub scores: &'static str,
 }
 
 macro_rules! architectures {
-    ($($name:literal)*) => {
+    ($($name:literal: $scores:literal)*) => {
         &[$(Architecture {
             name: $name,
             prototxt: include_str!(concat!("zoo/", $name, ".prototxt")),
+            scores: $scores,
         }),*]
     };
 }
 
 /// Every architecture that is built in.
 pub fn architectures() -> &'static [Architecture] {
-    architectures!("alexnet" "caffenet" "googlenet" "squeezenet10" "squeezenet11" "vgg16")
+    architectures! {
+        "alexnet": "fc8"
+        "caffenet": "fc8"
+        "googlenet": "loss3/classifier"
+        "squeezenet10": "pool10"
+        "squeezenet11": "pool10"
+        "vgg16": "fc8"
+    }
 }
 
 /// The architecture of that name; dots do not count (`squeezenet1.1`).

@@ -58,29 +58,29 @@ impl Team {
         let Some(threads) = &self.threads else {
             return self.with_own(0, |own| items.map(|item| f(own, item)).collect());
         };
-        let cell = |item| (Mutex::new(Some(item)), Mutex::new(None));
-        let cells: Vec<(Mutex<Option<T>>, Mutex<Option<R>>)> = items.map(cell).collect();
+        let items: Vec<Mutex<Option<T>>> = items.map(|item| Mutex::new(Some(item))).collect();
+        let results: Vec<Mutex<Option<R>>> = items.iter().map(|_| Mutex::new(None)).collect();
         let next = AtomicUsize::new(0);
         let work = |thread: usize| {
             self.with_own(thread, |own| {
-                while let Some((item, result)) = cells.get(next.fetch_add(1, Ordering::Relaxed)) {
+                loop {
+                    let i = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(item) = items.get(i) else { break };
                     let item = lock(item).take().expect("each index is drawn once");
-                    *lock(result) = Some(f(own, item));
+                    *lock(&results[i]) = Some(f(own, item));
                 }
             });
         };
-        match cells.len() {
+        match items.len() {
             0 => {}
             1 => work(0),
             _ => lock(threads).together(&work),
         }
-        let result = |(_, result): (_, Mutex<Option<R>>)| {
-            result
-                .into_inner()
-                .unwrap_or_else(PoisonError::into_inner)
-                .expect("every item was drawn")
+        let result = |result: Mutex<Option<R>>| {
+            let result = result.into_inner().unwrap_or_else(PoisonError::into_inner);
+            result.expect("every item was drawn")
         };
-        cells.into_iter().map(result).collect()
+        results.into_iter().map(result).collect()
     }
 
     fn with_own<R>(&self, thread: usize, f: impl FnOnce(&mut Workspace) -> R) -> R {
