@@ -21,7 +21,7 @@ const KNOWN: [(&str, usize, usize, u64); 6] = [
 
 fn summary(description: &Description, inputs: &[(String, Shape)]) -> Summary {
     let graph = Graph::new(description, inputs, Some(1)).expect("graph");
-    Summary::new(&graph, &Plan::new(&graph, &Keep::Outputs, &Reference::new(), None))
+    Summary::new(&graph, &Plan::new(&graph, &Keep::Outputs, &Reference::new(), None, 1))
 }
 
 #[test]

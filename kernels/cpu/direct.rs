@@ -60,7 +60,7 @@ impl Filters {
 
 /// Values of laid-out pictures that are multiplied with all filters before the next: a share of the
 /// second-level cache.
-const BUDGET: usize = 128 << 10;
+pub(super) const BUDGET: usize = 128 << 10;
 
 impl Filters {
     /// Some filters and lines of one group of some pictures, one thread.

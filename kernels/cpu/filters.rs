@@ -5,6 +5,7 @@
 #[cfg(target_arch = "x86_64")]
 use super::amx;
 use super::conv::{self, Pictures};
+use super::cost;
 use super::direct;
 use super::gemm::{Left, Matrix, Workspace};
 use super::panels::PackedRows;
@@ -25,9 +26,12 @@ pub enum Filters {
     Tiles(amx::Filters),
 }
 
-/// Every algorithm but the plain loop.
+/// Every algorithm but the plain loop; those that are fastest for most convolutions first.
 pub const ALGORITHMS: [Algorithm; 4] =
-    [Algorithm::Direct, Algorithm::Gemm, Algorithm::Winograd, Algorithm::Tiles];
+    [Algorithm::Tiles, Algorithm::Winograd, Algorithm::Gemm, Algorithm::Direct];
+
+/// By so much an estimate must be less before it decides: estimates err by a fifth.
+const CLEARLY: f64 = 0.8;
 
 impl Filters {
     /// Packs filters for an algorithm.
@@ -62,6 +66,24 @@ impl Filters {
             Algorithm::Winograd => Scheme::of(d).is_some(),
             Algorithm::Tiles => kernels.has_tiles(),
         }
+    }
+
+    /// The algorithm for a batch: as `wanted` where that can be, else [`Algorithm::Gemm`]; without a wish the
+    /// first of [`ALGORITHMS`] that is possible, unless another is clearly faster by its [estimate](cost).
+    pub fn choose(
+        kernels: &Kernels,
+        d: &ConvDims,
+        batch: usize,
+        wanted: Option<Algorithm>,
+    ) -> Algorithm {
+        if let Some(wanted) = wanted {
+            return if Self::can(kernels, d, wanted) { wanted } else { Algorithm::Gemm };
+        }
+        let estimates = ALGORITHMS.map(|how| (how, cost::estimate(kernels, d, batch, how)));
+        let possible = estimates.into_iter().filter_map(|(how, cost)| Some((how, cost?)));
+        let faster =
+            |a: (Algorithm, f64), b: (Algorithm, f64)| if b.1 < CLEARLY * a.1 { b } else { a };
+        possible.reduce(faster).map_or(Algorithm::Gemm, |(how, _)| how)
     }
 
     /// Bytes that they take.

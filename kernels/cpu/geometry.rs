@@ -113,6 +113,11 @@ impl Geometry {
         Some((plane.channel * w.kernel[0] + y) * w.kernel[1] + x)
     }
 
+    /// Values of a word.
+    pub fn unit(&self) -> usize {
+        self.unit
+    }
+
     /// Groups of planes that share words.
     pub fn groups(&self) -> usize {
         self.planes.len().div_ceil(self.unit)

@@ -9,6 +9,7 @@ mod avx2;
 mod avx512;
 pub mod columns;
 pub mod conv;
+pub mod cost;
 pub mod direct;
 pub mod elementwise;
 pub mod filters;

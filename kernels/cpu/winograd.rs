@@ -63,7 +63,7 @@ impl Scheme {
     }
 
     /// Channels of a group after folding.
-    fn channels(&self, d: &ConvDims) -> usize {
+    pub(super) fn channels(&self, d: &ConvDims) -> usize {
         d.channels / d.group * self.stride * self.stride
     }
 

@@ -58,7 +58,7 @@ pub fn run(command: &Command) -> Result<Outcome> {
     let keep = if args.train { Keep::All } else { Keep::Outputs };
     let backend = args.compute.backend()?;
     let conv = args.compute.conv.map(Algorithm::from);
-    let plan = Plan::new(&graph, &keep, backend.as_ref(), conv);
+    let plan = Plan::new(&graph, &keep, backend.as_ref(), conv, graph.batch());
     let summary = Summary::new(&graph, &plan);
     match args.json {
         true => print_json(&summary)?,

@@ -134,6 +134,12 @@ impl Graph {
         sources.flat_map(|n| n.tops.iter().copied())
     }
 
+    /// The first dimension of the first blob that comes from outside; 1 without one.
+    pub fn batch(&self) -> usize {
+        let first = self.sources().next().and_then(|b| self.blobs[b].shape.dims().first());
+        first.copied().unwrap_or(1)
+    }
+
     /// Blobs that no layer reads, sorted by name as Caffe lists its outputs.
     pub fn outputs(&self) -> Vec<BlobId> {
         let mut read = vec![false; self.blobs.len()];

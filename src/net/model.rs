@@ -89,6 +89,9 @@ pub struct Net {
     options: Options,
     graph: Graph,
     plan: Plan,
+    /// The batch that algorithms were chosen for. Another batch keeps them: weights stay packed, and what
+    /// comes of a picture does not depend on how many came with it.
+    chosen_for: usize,
     backend: Box<dyn Backend>,
     slots: Vec<Slot>,
     params: Vec<Slot>,
@@ -136,12 +139,14 @@ impl Net {
         check_kept(&graph, &options.keep)?;
         let backend =
             backend::by_name(&options.backend, options.settings()).map_err(Error::Invalid)?;
-        let plan = plan(&graph, &options, backend.as_ref());
+        let chosen_for = graph.batch();
+        let plan = plan(&graph, &options, backend.as_ref(), chosen_for);
         let mut net = Self {
             description,
             options,
             graph,
             plan,
+            chosen_for,
             backend,
             slots: vec![],
             params: vec![],
@@ -229,7 +234,7 @@ impl Net {
         }
         self.options.batch = Some(batch);
         self.graph = graph;
-        self.plan = plan(&self.graph, &self.options, self.backend.as_ref());
+        self.plan = plan(&self.graph, &self.options, self.backend.as_ref(), self.chosen_for);
         self.alloc_slots();
         Ok(())
     }
@@ -391,8 +396,8 @@ impl Net {
     }
 }
 
-fn plan(graph: &Graph, options: &Options, backend: &dyn Backend) -> Plan {
-    Plan::new(graph, &options.keep, backend, options.conv)
+fn plan(graph: &Graph, options: &Options, backend: &dyn Backend, batch: usize) -> Plan {
+    Plan::new(graph, &options.keep, backend, options.conv, batch)
 }
 
 fn check_kept(graph: &Graph, keep: &Keep) -> Result<()> {

@@ -51,7 +51,7 @@ pub fn prototxt(data: &[u8]) {
             && let Ok(graph) = Graph::new(&description, &[], None)
         {
             for keep in [Keep::Outputs, Keep::All] {
-                let plan = Plan::new(&graph, &keep, &Reference::new(), None);
+                let plan = Plan::new(&graph, &keep, &Reference::new(), None, 1);
                 assert!(plan.steps.len() <= graph.nodes.len());
                 let _ = Summary::new(&graph, &plan);
             }

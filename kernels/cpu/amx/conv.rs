@@ -116,7 +116,7 @@ impl Filters {
 
 /// Words of laid-out pictures that are multiplied with all filters before the next: a share of the
 /// second-level cache, which is 2 MiB in every processor with tiles.
-const BUDGET: usize = 320 << 10;
+pub const BUDGET: usize = 320 << 10;
 
 /// Values of a plane that are asked for ahead of their use.
 const AHEAD: usize = 512;

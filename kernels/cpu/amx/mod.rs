@@ -26,6 +26,7 @@ pub use detect::Amx;
 pub use inner::Columns;
 pub use pack::Rows;
 
+pub(super) use conv::BUDGET;
 pub(super) use micro::chains;
 
 /// How many `bf16` stand for an `f32`.
@@ -47,7 +48,7 @@ impl Parts {
 }
 
 /// Rows of a tile, and columns of its words.
-const SIDE: usize = 16;
+pub(super) const SIDE: usize = 16;
 /// Summed indices of a step: two for each word of a row.
 const STEP: usize = 2 * SIDE;
 /// Bytes of a tile.

@@ -188,13 +188,7 @@ impl Backend for Cpu {
     }
 
     fn conv_algorithm(&self, d: &ConvDims, batch: usize, wanted: Option<Algorithm>) -> Choice {
-        let can = |a: &Algorithm| Filters::can(self.kernels, d, *a);
-        let _ = batch;
-        let fastest = [Algorithm::Tiles, Algorithm::Winograd, Algorithm::Gemm];
-        let how = match wanted {
-            Some(wanted) => Some(wanted).filter(can).unwrap_or(Algorithm::Gemm),
-            None => fastest.into_iter().find(can).unwrap_or(Algorithm::Gemm),
-        };
+        let how = Filters::choose(self.kernels, d, batch, wanted);
         Choice { how, bytes: Filters::expected_bytes(d, how) }
     }
 

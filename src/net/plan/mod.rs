@@ -64,16 +64,17 @@ pub struct Plan {
 
 impl Plan {
     /// Plans a network for a backend. Convolutions and fully connected layers are computed as `wanted` where
-    /// they can be, else as the backend holds for fastest.
+    /// they can be, else as the backend holds for fastest for a batch of `batch`, whatever that of the graph.
     pub fn new(
         graph: &Graph,
         keep: &Keep,
         backend: &dyn Backend,
         wanted: Option<Algorithm>,
+        batch: usize,
     ) -> Self {
         let kept = kept(graph, keep);
         let mut steps = fuse::fuse(graph, &kept);
-        steps.iter_mut().for_each(|step| choose(graph, step, backend, wanted));
+        steps.iter_mut().for_each(|step| choose(graph, step, backend, wanted, batch));
         let workers = if *keep == Keep::All { 0 } else { backend.workers() };
         let sections = sections::cut(graph, &steps, workers);
         let storage = Storage::assign(graph, &kept, &mut steps, &sections);
@@ -97,13 +98,19 @@ fn kept(graph: &Graph, keep: &Keep) -> Vec<bool> {
 }
 
 /// How a step with weights is computed.
-fn choose(graph: &Graph, step: &mut Step, backend: &dyn Backend, wanted: Option<Algorithm>) {
+fn choose(
+    graph: &Graph,
+    step: &mut Step,
+    backend: &dyn Backend,
+    wanted: Option<Algorithm>,
+    batch: usize,
+) {
     for shape in step.bottoms.iter().map(|&b| &graph.blobs[b].shape) {
         match &graph.nodes[step.node].layer {
             Layer::Convolution(conv) => {
                 // Shapes were checked when the graph was made.
                 let Ok(d) = conv.dims(shape) else { continue };
-                let choice = backend.conv_algorithm(&d, shape.dims()[0], wanted);
+                let choice = backend.conv_algorithm(&d, batch, wanted);
                 step.how.push(choice.how);
                 step.weight_bytes = choice.bytes;
             }
