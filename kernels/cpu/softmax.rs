@@ -55,12 +55,15 @@ fn row(x: &[f32], y: &mut [f32]) {
 }
 
 /// eˣ for x ≤ 0 within 2⁻²² of its value, without a call or a branch: 2ⁿ·eᶠ with |f| ≤ ½ ln 2, the latter by
-/// Taylor's series. Below −87, where f32 ends, it stays e⁻⁸⁷.
+/// Taylor's series. Zero where numbers of full precision end.
 #[inline(always)]
 fn exp(x: f32) -> f32 {
     /// Added to a small number, leaves its nearest integer in the lowest bits.
     const ROUND: f32 = 12_582_912.0;
-    let x = if x < -87.0 { -87.0 } else { x };
+    /// The logarithm of the smallest such number.
+    const LEAST: f32 = -87.336_55;
+    let small = x < LEAST;
+    let x = if small { LEAST } else { x };
     let shifted = x * std::f32::consts::LOG2_E + ROUND;
     let n = shifted - ROUND;
     // ln 2 in two parts: the first has so few bits that n times it is exact.
@@ -70,7 +73,7 @@ fn exp(x: f32) -> f32 {
         sum = sum * f + 1.0 / factorial;
     }
     let exponent = shifted.to_bits().wrapping_sub(ROUND.to_bits()).wrapping_add(127);
-    sum * f32::from_bits(exponent << 23)
+    if small { 0.0 } else { sum * f32::from_bits(exponent << 23) }
 }
 
 #[cfg(test)]
