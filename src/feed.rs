@@ -4,10 +4,12 @@
 //! threads of its own; at most two finished batches wait, so memory does not grow with the photos.
 
 use crate::error::{Error, Result};
-use crate::image::{Classifier, ImageError, Limits, decode_file};
+use crate::image::{Classifier, ImageError, Limits, Picture, Resize, decode_file, decode_reduced};
 use rayon::prelude::*;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
+use std::time::Instant;
 
 /// Which crops of a photo go into the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +41,23 @@ pub struct Preparation {
     pub views: Views,
     /// What a file may cost.
     pub limits: Limits,
+    /// What photos have cost so far.
+    pub spent: Spent,
+}
+
+/// Nanoseconds of all threads together.
+#[derive(Debug, Default)]
+pub struct Spent {
+    /// Reading and decoding files.
+    pub decoding: AtomicU64,
+    /// Resizing, cropping, subtracting the mean.
+    pub preparing: AtomicU64,
+}
+
+impl Spent {
+    fn add(to: &AtomicU64, since: Instant) {
+        to.fetch_add(since.elapsed().as_nanos() as u64, Ordering::Relaxed);
+    }
 }
 
 impl Preparation {
@@ -53,15 +72,28 @@ impl Preparation {
         path: &std::path::Path,
         out: &mut [f32],
     ) -> std::result::Result<(), ImageError> {
-        let picture = decode_file(path, &self.limits)?;
+        let begun = Instant::now();
+        let options = self.classifier.options();
+        let picture = match options.resize {
+            Resize::Fast => decode_reduced(path, &self.limits, options.image_dims),
+            _ => decode_file(path, &self.limits),
+        };
+        Spent::add(&self.spent.decoding, begun);
+        let (begun, picture) = (Instant::now(), picture?);
+        let result = self.prepare(&picture, out);
+        Spent::add(&self.spent.preparing, begun);
+        result
+    }
+
+    fn prepare(&self, picture: &Picture, out: &mut [f32]) -> std::result::Result<(), ImageError> {
         match self.views {
-            Views::Centre => self.classifier.prepare(&picture, false, out),
+            Views::Centre => self.classifier.prepare(picture, false, out),
             Views::CentreAndMirrored => {
                 let (plain, mirrored) = out.split_at_mut(self.classifier.crop_len());
-                self.classifier.prepare(&picture, false, plain)?;
-                self.classifier.prepare(&picture, true, mirrored)
+                self.classifier.prepare(picture, false, plain)?;
+                self.classifier.prepare(picture, true, mirrored)
             }
-            Views::Ten => self.classifier.prepare_ten(&picture, out),
+            Views::Ten => self.classifier.prepare_ten(picture, out),
         }
     }
 }

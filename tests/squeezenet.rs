@@ -62,6 +62,7 @@ fn accuracy_on_four_hundred_photos() {
         classifier: classifier.expect("settings"),
         views: Views::Centre,
         limits: Limits::default(),
+        spent: Default::default(),
     };
     let head = Head::find(&net).expect("one output");
     let mut tally = Tally::default();

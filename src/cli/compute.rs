@@ -77,6 +77,13 @@ impl ComputeArgs {
         Settings { threads: self.threads, weights: self.precision.into() }
     }
 
+    /// In words, what results depend on.
+    pub fn words(&self) -> String {
+        let conv = self.conv.map_or("as chosen", |conv| Algorithm::from(conv).name());
+        let weights = Precision::from(self.precision).name();
+        format!("{}, convolutions {conv}, weights {weights}", self.backend)
+    }
+
     /// Options of a network that is computed so.
     pub fn options(&self) -> Options {
         Options {

@@ -3,7 +3,7 @@
 use super::photos::{NetArgs, progress_bar};
 use super::{Outcome, print};
 use likenet::Result;
-use likenet::features::{Job, extract};
+use likenet::features::{Job, Report, extract};
 use likenet::feed::Views;
 use likenet::net::Keep;
 use std::path::PathBuf;
@@ -26,6 +26,22 @@ pub struct Args {
     /// the same command goes on
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
+}
+
+/// Each stage's share of the work, and how long the network waited for photos.
+fn stages(report: &Report, seconds: f64) -> String {
+    let stages = [
+        ("decoding", report.decoding),
+        ("resizing and cropping", report.preparing),
+        ("network", report.network),
+        ("writing", report.writing),
+    ];
+    let total: f64 = stages.iter().map(|(_, s)| s).sum();
+    let share = |(name, s): &(&str, f64)| format!("{name} {:.0} %", 100.0 * s / total.max(1e-9));
+    let shares: Vec<String> = stages.iter().map(share).collect();
+    let waiting = 100.0 * report.waiting.max(0.0) / seconds.max(1e-9);
+    let shares = shares.join(", ");
+    format!("\nof the work: {shares}; the network waited for photos {waiting:.0} % of the time")
 }
 
 pub fn run(args: &Args) -> Result<Outcome> {
@@ -70,6 +86,7 @@ pub fn run(args: &Args) -> Result<Outcome> {
         text += &format!(", {} resumed", report.resumed);
     }
     text += ")";
+    text += &stages(&report, seconds);
     for file in &report.files {
         text += &format!("\nwrote {}", file.display());
     }

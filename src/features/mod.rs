@@ -21,6 +21,8 @@ use crate::feed::{Batch, Preparation, feed};
 use crate::net::Net;
 use journal::Journal;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 /// What to extract, and where to.
 pub struct Job<'a> {
@@ -55,6 +57,23 @@ pub struct Report {
     pub skipped: Vec<Skipped>,
     /// Files written.
     pub files: Vec<PathBuf>,
+    /// Seconds of all decoding threads together: reading and decoding files.
+    pub decoding: f64,
+    /// The same of resizing and cropping.
+    pub preparing: f64,
+    /// Seconds that the network took.
+    pub network: f64,
+    /// Seconds that the network waited for photos.
+    pub waiting: f64,
+    /// Seconds of reading blobs and writing rows.
+    pub writing: f64,
+}
+
+/// Seconds of the network's side.
+#[derive(Default)]
+struct Seconds {
+    network: f64,
+    writing: f64,
 }
 
 /// Extracts features; `progress` hears how many photos are done, and of each that is skipped.
@@ -69,12 +88,15 @@ pub fn extract(
     let mut journal = Journal::open(job.out, &job.settings, job.layers, &widths)?;
     let resumed = journal.run().done;
     progress(resumed, None);
+    let mut seconds = Seconds::default();
+    let begun = Instant::now();
     feed(job.photos, resumed, job.batch, job.threads, job.preparation, |batch| {
-        let skipped = one_batch(net, job, &widths, &mut journal, batch)?;
+        let skipped = one_batch(net, job, &widths, &mut journal, batch, &mut seconds)?;
         skipped.iter().for_each(|s| progress(journal.run().done, Some(s)));
         progress(journal.run().done, None);
         Ok(())
     })?;
+    let fed = begun.elapsed().as_secs_f64();
     let run = journal.run().clone();
     if let (true, Some(first)) = (run.kept.is_empty(), run.skipped.first()) {
         let reason = first.reason.clone();
@@ -84,9 +106,16 @@ pub fn extract(
             run.done
         )));
     }
+    let begun = Instant::now();
     let files = output::write(format, job, &journal, &widths)?;
     journal.remove()?;
+    let spent = |of: &AtomicU64| of.load(Ordering::Relaxed) as f64 * 1e-9;
     Ok(Report {
+        decoding: spent(&job.preparation.spent.decoding),
+        preparing: spent(&job.preparation.spent.preparing),
+        network: seconds.network,
+        waiting: fed - seconds.network - seconds.writing,
+        writing: seconds.writing + begun.elapsed().as_secs_f64(),
         photos: run.kept.len(),
         rows: run.kept.len() * job.preparation.views.count(),
         resumed,
@@ -116,13 +145,16 @@ fn one_batch(
     widths: &[usize],
     journal: &mut Journal,
     batch: Batch,
+    seconds: &mut Seconds,
 ) -> Result<Vec<Skipped>> {
+    let begun = Instant::now();
     let rows = batch.photos.len() * job.preparation.views.count();
     let mut values: Vec<Vec<f32>> = widths.iter().map(|w| vec![0.0; w * rows]).collect();
     if rows > 0 {
         net.set_batch(rows)?;
         net.set_input(job.input, &batch.input)?;
         net.forward()?;
+        seconds.network += begun.elapsed().as_secs_f64();
         for (layer, values) in job.layers.iter().zip(&mut values) {
             net.read_blob(layer, values)?;
         }
@@ -133,6 +165,8 @@ fn one_batch(
         reason: error.to_string(),
     });
     let skipped: Vec<Skipped> = skipped.collect();
+    let begun = Instant::now();
     journal.append(batch.range.end, &batch.photos, &skipped, &values)?;
+    seconds.writing += begun.elapsed().as_secs_f64();
     Ok(skipped)
 }

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use super::crop::{check_buffer, copy_planes, mirror_rows};
-use super::resize::{antialias, opencv, pycaffe_photo};
+use super::resize::{antialias, fast, opencv, pycaffe_photo};
 use super::{Crop, FloatPicture, ImageError, Mean, Picture, Resize, Size, centre_crop, ten_crops};
 
 /// In which order a network's input has its colour planes.
@@ -152,6 +152,7 @@ impl Classifier {
             Resize::Pycaffe => Resized::Float(pycaffe_photo(picture, to)?),
             Resize::OpenCv => Resized::Bytes(Cow::Owned(opencv(picture, to)?)),
             Resize::Antialias => Resized::Bytes(Cow::Owned(antialias(picture, to)?)),
+            Resize::Fast => Resized::Bytes(Cow::Owned(fast(picture, to)?)),
             Resize::None => {
                 picture.check()?;
                 Resized::Bytes(Cow::Borrowed(picture))
@@ -317,7 +318,7 @@ mod tests {
     #[test]
     fn eight_bit_resizers_give_whole_numbers() {
         let picture = photo("p0.png");
-        for resize in [Resize::OpenCv, Resize::Antialias] {
+        for resize in [Resize::OpenCv, Resize::Antialias, Resize::Fast] {
             let options = ClassifierOptions {
                 image_dims: Size::new(20, 18),
                 crop: Size::new(20, 18),

@@ -14,8 +14,8 @@ use std::io::{Cursor, Read};
 use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 
-use super::orient::orient;
-use super::{GrayPicture, ImageError, Limits, Picture, container};
+use super::orient::{orient, swaps};
+use super::{GrayPicture, ImageError, Limits, Picture, Size, container};
 use ::image::error::ImageError as DecoderError;
 use ::image::metadata::Orientation;
 use ::image::{ColorType, ImageDecoder, ImageFormat, ImageReader};
@@ -30,6 +30,13 @@ const PNG_WORKSPACE: u64 = 64 << 20;
 pub fn decode_file(path: &Path, limits: &Limits) -> Result<Picture, ImageError> {
     let bytes = read_file(path, limits.max_file_bytes)?;
     decode_bytes(&path.display().to_string(), &bytes, limits)
+}
+
+/// As [`decode_file`], but a JPEG may come out at a half, a quarter or an eighth of its size, as long as it is no
+/// smaller than `least`: that is done in its frequencies, and takes less the smaller it gets.
+pub fn decode_reduced(path: &Path, limits: &Limits, least: Size) -> Result<Picture, ImageError> {
+    let bytes = read_file(path, limits.max_file_bytes)?;
+    decode(&path.display().to_string(), &bytes, limits, Some(least))
 }
 
 /// As [`decode_file`], then gray as Caffe's data layers have it with `is_color: false`: a gray file
@@ -58,6 +65,15 @@ fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, ImageError> {
 ///
 /// Fails when the bytes are no known format, exceed the limits, are cut off or broken.
 pub fn decode_bytes(name: &str, bytes: &[u8], limits: &Limits) -> Result<Picture, ImageError> {
+    decode(name, bytes, limits, None)
+}
+
+fn decode(
+    name: &str,
+    bytes: &[u8],
+    limits: &Limits,
+    least: Option<Size>,
+) -> Result<Picture, ImageError> {
     if bytes.len() as u64 > limits.max_file_bytes {
         return Err(ImageError::TooManyBytes {
             name: name.to_owned(),
@@ -70,7 +86,7 @@ pub fn decode_bytes(name: &str, bytes: &[u8], limits: &Limits) -> Result<Picture
         return Err(ImageError::UnknownFormat { name: name.to_owned() });
     };
     container::check(name, format, bytes, limits)?;
-    let job = Job { name, label, limits };
+    let job = Job { name, label, limits, least };
     // Decoders written by others for formats written by anyone: a panic in one is a broken file,
     // not a reason to lose a run over thousands of photos. Nothing outlives the closure but its
     // result, so no broken state can be seen.
@@ -101,6 +117,8 @@ struct Job<'a> {
     name: &'a str,
     label: &'static str,
     limits: &'a Limits,
+    /// The size that is enough, if not all of the picture is wanted.
+    least: Option<Size>,
 }
 
 impl Job<'_> {
@@ -134,6 +152,13 @@ impl Job<'_> {
         // A garbled EXIF block does not make the picture unreadable: it is taken as upright.
         let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
         let color = decoder.color_type();
+        if let (ImageFormat::Jpeg, Some(least)) = (format, self.least) {
+            let turned = Size::new(least.width, least.height);
+            let least = if swaps(orientation) { turned } else { least };
+            if let Some(picture) = self.reduced(bytes, least)? {
+                return Ok(orient(picture, orientation));
+            }
+        }
         let mut raw = vec![0; samples as usize];
         decoder.read_image(&mut raw).map_err(|e| self.explain(e))?;
         let data = to_rgb(color, raw).ok_or_else(|| ImageError::Unsupported {
@@ -144,6 +169,42 @@ impl Job<'_> {
         let picture = Picture { width: width as usize, height: height as usize, data };
         picture.check()?;
         Ok(orient(picture, orientation))
+    }
+
+    /// A JPEG whose header was checked, at the smallest size that is no less than `least`; nothing for one
+    /// that is neither gray nor RGB.
+    fn reduced(&self, bytes: &[u8], least: Size) -> Result<Option<Picture>, ImageError> {
+        let mut decoder = jpeg_decoder::Decoder::new(bytes);
+        decoder.set_max_decoding_buffer_size(self.limits.max_decoder_bytes as usize);
+        let side = |len: usize| u16::try_from(len).unwrap_or(u16::MAX);
+        let scaled = decoder.scale(side(least.width), side(least.height));
+        let (width, height) = scaled.map_err(|e| self.explain_jpeg(e))?;
+        let color = match decoder.info().map(|info| info.pixel_format) {
+            Some(jpeg_decoder::PixelFormat::L8) => ColorType::L8,
+            Some(jpeg_decoder::PixelFormat::RGB24) => ColorType::Rgb8,
+            _ => return Ok(None),
+        };
+        let raw = decoder.decode().map_err(|e| self.explain_jpeg(e))?;
+        let Some(data) = to_rgb(color, raw) else { return Ok(None) };
+        let picture = Picture { width: width.into(), height: height.into(), data };
+        picture.check()?;
+        Ok(Some(picture))
+    }
+
+    fn explain_jpeg(&self, error: jpeg_decoder::Error) -> ImageError {
+        match error {
+            jpeg_decoder::Error::Io(e) => ImageError::Truncated {
+                name: self.name.to_owned(),
+                format: self.label,
+                reason: e.to_string(),
+            },
+            jpeg_decoder::Error::Unsupported(what) => ImageError::Unsupported {
+                name: self.name.to_owned(),
+                format: self.label,
+                reason: format!("{what:?}"),
+            },
+            other => self.broken(other.to_string()),
+        }
     }
 
     /// A decoder's error in this room's words.
@@ -335,6 +396,25 @@ mod tests {
             let picture = decode_bytes("turned", &file, &Limits::default()).unwrap();
             assert_eq!(picture, formats("rgb.jpg"));
         }
+    }
+
+    #[test]
+    fn a_reduced_photo_is_the_photo_but_smaller() {
+        let least = Size::new(8, 12);
+        for (name, halves) in [("rgb.jpg", 2), ("rgb_progressive.jpg", 2), ("cmyk.jpg", 1)] {
+            let path = golden(&format!("formats/{name}"));
+            let reduced = decode_reduced(&path, &Limits::default(), least).unwrap();
+            assert_eq!(reduced.size(), Size::new(16 / halves, 24 / halves), "{name}");
+            for (got, wanted) in corners(&reduced).into_iter().zip([RED, GREEN, BLUE, WHITE]) {
+                assert!(near(got, wanted, 24), "{name}: {got:?} {wanted:?}");
+            }
+        }
+        let jpeg = std::fs::read(golden("formats/rgb.jpg")).unwrap();
+        let limits = Limits::default();
+        let turned = decode("turned", &with_orientation(&jpeg, 6), &limits, Some(Size::new(12, 8)));
+        assert_eq!(turned.unwrap().size(), Size::new(12, 8));
+        let cut = decode("cut", &jpeg[..jpeg.len() / 2], &limits, Some(least));
+        assert!(matches!(cut, Err(ImageError::Truncated { .. })));
     }
 
     #[test]

@@ -8,7 +8,7 @@
 //!                                               └→ DataTransform   (Caffe's data layers)
 //! ```
 //!
-//! Everything below the decoders is written by hand. The three ways to resize live in [`resize`].
+//! Everything below the decoders is written by hand. The ways to resize live in [`resize`].
 
 mod classifier;
 mod container;
@@ -31,7 +31,7 @@ mod test_support;
 pub use classifier::{ChannelOrder, Classifier, ClassifierOptions};
 pub use crop::{Crop, centre_crop, ten_crops};
 pub use data_transform::{DataTransform, Placement};
-pub use decode::{decode_bytes, decode_file, decode_gray_file};
+pub use decode::{decode_bytes, decode_file, decode_gray_file, decode_reduced};
 pub use error::ImageError;
 pub use limits::Limits;
 pub use listing::{ListedPicture, list_pictures};

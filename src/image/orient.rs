@@ -4,6 +4,12 @@
 use super::Picture;
 use ::image::metadata::Orientation;
 
+/// Whether rows become columns.
+pub(super) fn swaps(orientation: Orientation) -> bool {
+    use Orientation::*;
+    matches!(orientation, Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH)
+}
+
 /// The picture turned as `orientation` says. The four that swap rows and columns swap the size.
 ///
 /// Each output pixel (y, x) comes from `start + y * down + x * right` in the input: the eight
@@ -25,9 +31,9 @@ pub(super) fn orient(picture: Picture, orientation: Orientation) -> Picture {
         Rotate270FlipH => (last_row + last_column, -1, -w),
         Rotate270 => (last_column, -1, w),
     };
-    let (width, height) = match orientation {
-        Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH => (picture.height, picture.width),
-        _ => (picture.width, picture.height),
+    let (width, height) = match swaps(orientation) {
+        true => (picture.height, picture.width),
+        false => (picture.width, picture.height),
     };
     let mut data = Vec::with_capacity(picture.data.len());
     for y in 0..height as isize {
