@@ -20,6 +20,7 @@ use likenet_kernels::ops::{
     PoolDims, Precision, Reduction, Unary,
 };
 use std::ops::Range;
+use std::sync::Arc;
 
 /// The index of one buffer of a backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -103,6 +104,17 @@ pub enum Prepare {
     Inner(InnerDims, Algorithm, View),
 }
 
+/// Values that lie elsewhere, in a file perhaps, and are shown when they are needed.
+pub trait Lend: Send + Sync {
+    /// How many there are.
+    fn count(&self) -> usize;
+    /// Shows them to `f`.
+    ///
+    /// # Panics
+    /// When they are gone.
+    fn with(&self, f: &mut dyn FnMut(&[f32]));
+}
+
 /// Everything that a network needs from the machine that it runs on.
 ///
 /// Operations with an `x` and a `y` never get the same slot for both; those with `y` alone work in
@@ -115,6 +127,8 @@ pub trait Backend: Send {
 
     /// A new slot of `len` zeros.
     fn alloc(&mut self, len: usize) -> Slot;
+    /// A new slot that holds lent values until it is written to.
+    fn lend(&mut self, values: Arc<dyn Lend>) -> Slot;
     /// Gives a slot's memory back; its index may be handed out again.
     fn free(&mut self, slot: Slot);
     /// Copies `data` from the host into the slot, from element `at` on.

@@ -4,12 +4,13 @@
 
 use super::memory::Memory;
 use super::{
-    Backend, Choice, Judged, LossRule, PictureWork, Pictures, Prepare, Slot, View, Weighted,
+    Backend, Choice, Judged, Lend, LossRule, PictureWork, Pictures, Prepare, Slot, View, Weighted,
 };
 use likenet_kernels::cpu::argmax::{self, TopK};
 use likenet_kernels::cpu::gemm::{self, Matrix, Sizes};
 use likenet_kernels::cpu::{conv, elementwise, lrn, norm, pool, reduce, softmax};
 use likenet_kernels::ops::*;
+use std::sync::Arc;
 
 /// Plain loops in the host's memory.
 #[derive(Default)]
@@ -41,6 +42,10 @@ impl Backend for Reference {
 
     fn alloc(&mut self, len: usize) -> Slot {
         self.memory.alloc(len)
+    }
+
+    fn lend(&mut self, values: Arc<dyn Lend>) -> Slot {
+        self.memory.lend(values)
     }
 
     fn free(&mut self, slot: Slot) {

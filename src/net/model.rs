@@ -15,6 +15,7 @@ use crate::shape::Shape;
 use crate::tensor::Tensor;
 use likenet_kernels::ops::{Algorithm, Precision};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use weights_tools::WeightsFile;
 
@@ -118,9 +119,9 @@ impl Net {
         weights: impl AsRef<Path>,
         options: Options,
     ) -> Result<Self> {
-        let mut net = Self::read(prototxt, options)?;
-        net.load_weights(&[weights])?;
-        Ok(net)
+        let description = Description::read(prototxt.as_ref(), &options.state)?;
+        let file = WeightsFile::open(weights.as_ref())?;
+        Self::build(description, options, &[&file])
     }
 
     /// Reads a prototxt; parameters hold what their fillers say.
@@ -135,6 +136,11 @@ impl Net {
 
     /// Sets up a described network; parameters hold what their fillers say.
     pub fn new(description: Description, options: Options) -> Result<Self> {
+        Self::build(description, options, &[])
+    }
+
+    /// The same with weights; without any, parameters hold what their fillers say.
+    fn build(description: Description, options: Options, files: &[&WeightsFile]) -> Result<Self> {
         let graph = Graph::new(&description, &options.inputs, options.batch)?;
         check_kept(&graph, &options.keep)?;
         let backend =
@@ -152,19 +158,34 @@ impl Net {
             params: vec![],
             passes: 0,
         };
-        net.fill_params();
+        net.make_params(files)?;
         net.alloc_slots();
+        if !files.is_empty() {
+            net.prepare();
+        }
         Ok(net)
     }
 
-    fn fill_params(&mut self) {
-        let mut rng = Rng::new(self.options.seed);
-        for param in &self.graph.params {
-            let slot = self.backend.alloc(param.spec.shape.count());
-            let values = filler::fill(&param.spec.filler, &param.spec.shape, &mut rng);
-            self.backend.write(slot, 0, &values);
-            self.params.push(slot);
+    /// A slot for each parameter: with its values from the files, else with what its filler says.
+    fn make_params(&mut self, files: &[&WeightsFile]) -> Result<()> {
+        let Self { graph, backend, params, options, .. } = self;
+        let mut found: Vec<Option<Slot>> = vec![None; graph.params.len()];
+        if !files.is_empty() {
+            parameters::read(graph, files, options.missing, |id, values| {
+                let before = found[id].replace(hold(backend.as_mut(), values));
+                before.into_iter().for_each(|slot| backend.free(slot));
+            })?;
         }
+        for (i, (param, found)) in graph.params.iter().zip(found).enumerate() {
+            let filled = |backend: &mut dyn Backend| {
+                // Each parameter's values are its own, whichever others are filled.
+                let mut rng = Rng::new(options.seed.wrapping_add((i as u64) << 32));
+                let values = filler::fill(&param.spec.filler, &param.spec.shape, &mut rng);
+                hold(backend, parameters::Values::Here(values))
+            };
+            params.push(found.unwrap_or_else(|| filled(backend.as_mut())));
+        }
+        Ok(())
     }
 
     fn alloc_slots(&mut self) {
@@ -193,7 +214,8 @@ impl Net {
         let files: Vec<&WeightsFile> = files.iter().collect();
         let Self { graph, backend, params, options, .. } = self;
         parameters::read(graph, &files, options.missing, |id, values| {
-            backend.write(params[id], 0, values);
+            backend.free(params[id]);
+            params[id] = hold(backend.as_mut(), values);
         })?;
         self.prepare();
         Ok(())
@@ -398,6 +420,18 @@ impl Net {
 
 fn plan(graph: &Graph, options: &Options, backend: &dyn Backend, batch: usize) -> Plan {
     Plan::new(graph, &options.keep, backend, options.conv, batch)
+}
+
+/// A slot with these values.
+fn hold(backend: &mut dyn Backend, values: parameters::Values) -> Slot {
+    match values {
+        parameters::Values::Stored(floats) => backend.lend(Arc::new(parameters::Stored(floats))),
+        parameters::Values::Here(values) => {
+            let slot = backend.alloc(values.len());
+            backend.write(slot, 0, &values);
+            slot
+        }
+    }
 }
 
 fn check_kept(graph: &Graph, keep: &Keep) -> Result<()> {

@@ -1,9 +1,10 @@
 //! From weights files into a network's parameters.
 
 use super::graph::Graph;
+use crate::backend::Lend;
 use crate::error::{Error, Result};
 use std::collections::HashSet;
-use weights_tools::{LayerEntry, WeightsFile};
+use weights_tools::{LayerEntry, StoredFloats, WeightsFile};
 
 /// What to do about layers that the weights files do not mention.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -15,6 +16,28 @@ pub enum Missing {
     Fill,
 }
 
+/// Values of a parameter.
+pub(super) enum Values {
+    /// Read.
+    Here(Vec<f32>),
+    /// To be read where they lie.
+    Stored(StoredFloats),
+}
+
+/// [`StoredFloats`] for a backend.
+pub(super) struct Stored(pub StoredFloats);
+
+impl Lend for Stored {
+    fn count(&self) -> usize {
+        self.0.count()
+    }
+
+    fn with(&self, f: &mut dyn FnMut(&[f32])) {
+        // The file was there a moment ago; what maps it in place could not go on without it either.
+        self.0.with(f).unwrap_or_else(|e| panic!("{e}"));
+    }
+}
+
 /// Values of every parameter found in `files`, by parameter; later files win.
 ///
 /// Layers are matched by name. A layer of a file that the network lacks is ignored, as in Caffe; a
@@ -23,7 +46,7 @@ pub(super) fn read(
     graph: &Graph,
     files: &[&WeightsFile],
     missing: Missing,
-    mut store: impl FnMut(usize, &[f32]),
+    mut store: impl FnMut(usize, Values),
 ) -> Result<()> {
     let mut found: HashSet<usize> = HashSet::new();
     for file in files {
@@ -33,7 +56,11 @@ pub(super) fn read(
             };
             check(graph, file.file(), node, entry)?;
             for (i, param) in node.params.iter().enumerate() {
-                store(param.id, &file.read(&node.name, i)?.data);
+                let values = match file.stored(&node.name, i) {
+                    Some(stored) => Values::Stored(stored),
+                    None => Values::Here(file.read(&node.name, i)?.data),
+                };
+                store(param.id, values);
                 found.insert(param.id);
             }
         }

@@ -41,6 +41,7 @@ pub use error::Error;
 pub use inspect::{
     ChannelMean, Inspection, Kind, LayerReport, SolverReport, TensorReport, inspect,
 };
+pub use mapped::StoredFloats;
 pub use print::{print_net_text, print_solver_text};
 pub use scan::{Block, TextIndex};
 pub use schema::proto;

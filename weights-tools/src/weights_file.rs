@@ -3,12 +3,14 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::fs::File;
 use std::path::Path;
+use std::sync::Arc;
 
 use prost::bytes::Bytes;
 
 use crate::blob::StoredBlob;
-use crate::{Blob, Error, caffemodel, mapped, names, safetensors_file};
+use crate::{Blob, Error, StoredFloats, caffemodel, mapped, names, safetensors_file};
 
 /// A number type in which a tensor is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -101,6 +103,9 @@ pub struct WeightsFile {
     entries: Vec<LayerEntry>,
     by_name: HashMap<String, usize>,
     values: Values,
+    /// All of it, and the file itself if it is one.
+    bytes: Bytes,
+    handle: Option<Arc<File>>,
 }
 
 enum Values {
@@ -114,11 +119,13 @@ impl WeightsFile {
     /// Opens a weights file. Its content decides the format, its ending only where that is open.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let file = path.display().to_string();
-        let bytes = mapped::map(path)?;
+        let (bytes, handle) = mapped::map_file(path)?;
+        let whole = bytes.clone();
+        let new = |entries, values| Self::new(&file, entries, values, whole, handle);
         let named_so = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("safetensors"));
         if named_so || safetensors_file::looks_like(&bytes) {
             let (entries, values) = safetensors_file::decode(&file, &bytes)?;
-            return Ok(Self::new(file, entries, Values::Safetensors(values)));
+            return Ok(new(entries, Values::Safetensors(values)));
         }
         if bytes.starts_with(b"\x89HDF") {
             let problem =
@@ -139,13 +146,20 @@ impl WeightsFile {
             entries.push(LayerEntry { name: layer.name, kind: layer.kind, tensors });
             values.push(layer.blobs);
         }
-        Ok(Self::new(file, entries, Values::Caffe(values)))
+        Ok(new(entries, Values::Caffe(values)))
     }
 
-    fn new(file: String, entries: Vec<LayerEntry>, values: Values) -> Self {
+    fn new(
+        file: &str,
+        entries: Vec<LayerEntry>,
+        values: Values,
+        bytes: Bytes,
+        handle: Option<Arc<File>>,
+    ) -> Self {
+        let file = file.to_owned();
         // Of layers with one name the last counts: that is what copying them in order leaves.
         let by_name = entries.iter().enumerate().map(|(i, e)| (e.name.clone(), i)).collect();
-        WeightsFile { file, entries, by_name, values }
+        WeightsFile { file, entries, by_name, values, bytes, handle }
     }
 
     /// The path, as it was given.
@@ -161,6 +175,18 @@ impl WeightsFile {
     /// The layer of this name.
     pub fn layer(&self, name: &str) -> Option<&LayerEntry> {
         self.by_name.get(name).map(|&i| &self.entries[i])
+    }
+
+    /// The `index`-th tensor of a layer as it lies in the file, if that is how it is needed.
+    pub fn stored(&self, layer: &str, index: usize) -> Option<StoredFloats> {
+        let (position, file) = (*self.by_name.get(layer)?, self.handle.clone()?);
+        let Values::Safetensors(values) = &self.values else { return None };
+        let (entry, bytes) =
+            (self.entries[position].tensors.get(index)?, values.get(position)?.get(index)?);
+        let offset = bytes.as_ptr().addr().checked_sub(self.bytes.as_ptr().addr())?;
+        let floats = entry.dtype == Dtype::F32 && offset + bytes.len() <= self.bytes.len();
+        let count = bytes.len() / size_of::<f32>();
+        StoredFloats::new(file, &self.file, offset, count).filter(|_| floats)
     }
 
     /// Reads the `index`-th tensor of a layer as f32.

@@ -10,7 +10,7 @@ mod weights;
 
 use super::memory::Memory;
 use super::{
-    Backend, Choice, Judged, LossRule, PictureWork, Pictures, Prepare, Settings, Slot, View,
+    Backend, Choice, Judged, Lend, LossRule, PictureWork, Pictures, Prepare, Settings, Slot, View,
     Weighted,
 };
 use likenet_kernels::cpu::argmax::{self, TopK};
@@ -117,6 +117,10 @@ impl Backend for Cpu {
 
     fn alloc(&mut self, len: usize) -> Slot {
         self.memory.alloc(len)
+    }
+
+    fn lend(&mut self, values: Arc<dyn Lend>) -> Slot {
+        self.memory.lend(values)
     }
 
     fn free(&mut self, slot: Slot) {

@@ -94,18 +94,17 @@ impl PackedWeights {
         let made = team.map(missing.into_iter(), |_, prepare| {
             let (slot, origin) = origin(memory, prepare);
             let form = match prepare {
-                Prepare::Conv(d, how, weight) => {
+                Prepare::Conv(d, how, weight) => memory.with(*weight, |values| {
                     // Filters are small beside what they meet: only their values are those of the precision.
-                    let mut values = Cow::Borrowed(memory.get(*weight));
+                    let mut values = Cow::Borrowed(values);
                     if precision != Precision::F32 {
                         round_rows(precision, d.patch_len(), values.to_mut());
                     }
                     Form::Filters(Box::new(Filters::new(kernels, d, *how, &values)))
-                }
-                Prepare::Inner(d, how, weight) => {
-                    let values = memory.get(*weight);
+                }),
+                Prepare::Inner(d, how, weight) => memory.with(*weight, |values| {
                     Form::Inner(inner::Weights::new(kernels, d, *how, precision, values))
-                }
+                }),
             };
             (slot, Packed { origin, form })
         });
