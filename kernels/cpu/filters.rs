@@ -16,14 +16,14 @@ use crate::ops::{Algorithm, ConvDims};
 /// Filters packed for one algorithm and one instruction set.
 pub enum Filters {
     /// For lines read in place.
-    Direct(direct::Filters),
+    Direct(Box<direct::Filters>),
     /// For a matrix product over patches, group by group.
     Gemm(Vec<PackedRows>),
     /// Transformed, group by group.
     Winograd(Vec<winograd::Weights>),
     /// For tiles of `bf16`.
     #[cfg(target_arch = "x86_64")]
-    Tiles(amx::Filters),
+    Tiles(Box<amx::Filters>),
 }
 
 /// Every algorithm but the plain loop; those that are fastest for most convolutions first.
@@ -44,13 +44,17 @@ impl Filters {
         let (m, k) = (d.filters / d.group, d.patch_len());
         let groups = weights.chunks_exact(m * k);
         match (algorithm, Scheme::of(d)) {
-            (Algorithm::Direct, _) => Self::Direct(direct::Filters::new(kernels, d, weights)),
+            (Algorithm::Direct, _) => {
+                Self::Direct(Box::new(direct::Filters::new(kernels, d, weights)))
+            }
             (Algorithm::Winograd, Some(scheme)) => {
                 let transform = |w| winograd::Weights::new(kernels, scheme, d, w);
                 Self::Winograd(groups.map(transform).collect())
             }
             #[cfg(target_arch = "x86_64")]
-            (Algorithm::Tiles, _) => Self::Tiles(amx::Filters::new(amx::Parts::Two, d, weights)),
+            (Algorithm::Tiles, _) => {
+                Self::Tiles(Box::new(amx::Filters::new(amx::Parts::Two, d, weights)))
+            }
             _ => {
                 let pack = |w| PackedRows::new(kernels, m, k, Matrix::rows(w, k));
                 Self::Gemm(groups.map(pack).collect())

@@ -134,6 +134,7 @@ impl Weights {
                 let amx = work.kernels.amx().expect("weights packed for tiles");
                 tiles.product(amx, x, outputs, bias, relu, y);
             }
+            #[cfg(target_arch = "x86_64")]
             _ => panic!("inputs and weights are packed for different instruction sets"),
         }
     }

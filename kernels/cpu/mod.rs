@@ -20,6 +20,8 @@ pub mod inner;
 pub mod loss;
 pub mod lrn;
 mod micro;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 pub mod norm;
 pub mod panels;
 pub mod peak;

@@ -18,10 +18,14 @@ pub fn multiply_adds(kernels: &Kernels) -> f64 {
 }
 
 /// The same of the matrix unit, in products of `bf16`; nothing without one.
+#[cfg(target_arch = "x86_64")]
 pub fn tiles(kernels: &Kernels) -> Option<f64> {
-    #[cfg(target_arch = "x86_64")]
-    return kernels.amx().map(|amx| rate(|| super::amx::chains(amx)));
-    #[cfg(not(target_arch = "x86_64"))]
+    kernels.amx().map(|amx| rate(|| super::amx::chains(amx)))
+}
+
+/// The same of the matrix unit: there is none.
+#[cfg(not(target_arch = "x86_64"))]
+pub fn tiles(_: &Kernels) -> Option<f64> {
     None
 }
 

@@ -24,6 +24,8 @@ enum Set {
     Avx512,
     #[cfg(target_arch = "x86_64")]
     Avx2,
+    #[cfg(target_arch = "aarch64")]
+    Neon,
     Portable,
 }
 
@@ -37,6 +39,8 @@ impl Kernels {
             Set::Avx512 => "avx512",
             #[cfg(target_arch = "x86_64")]
             Set::Avx2 => "avx2",
+            #[cfg(target_arch = "aarch64")]
+            Set::Neon => "neon",
             Set::Portable => "portable",
         }
     }
@@ -88,6 +92,9 @@ impl Kernels {
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
             Set::Avx2 => unsafe { x86::avx2(op) },
+            // SAFETY: every machine of this architecture has NEON.
+            #[cfg(target_arch = "aarch64")]
+            Set::Neon => unsafe { op.run::<std::arch::aarch64::float32x4_t>() },
             // SAFETY: the portable lanes run anywhere.
             Set::Portable => unsafe { op.run::<wide::f32x8>() },
         }
@@ -158,7 +165,9 @@ static AVAILABLE: LazyLock<Vec<Kernels>> = LazyLock::new(|| {
             found.push(Kernels { set: Set::Avx2 });
         }
     }
-    found.push(Kernels { set: Set::Portable });
+    #[cfg(target_arch = "aarch64")]
+    found.extend([Kernels { set: Set::Neon }]);
+    found.extend([Kernels { set: Set::Portable }]);
     found
 });
 
