@@ -32,6 +32,8 @@ unsafe impl Number for u32 {}
 unsafe impl Number for u16 {}
 // SAFETY: as above.
 unsafe impl Number for i8 {}
+// SAFETY: as above.
+unsafe impl Number for u8 {}
 // SAFETY: an array of numbers is one.
 unsafe impl<T: Number, const N: usize> Number for [T; N] {}
 

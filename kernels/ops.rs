@@ -83,6 +83,8 @@ pub enum Algorithm {
     Winograd,
     /// Direct, in the processor's matrix unit, each number as the sum of two `bf16`.
     Tiles,
+    /// A product with weights of 24 bits, as exact as two `bf16` and shorter: fully connected layers only.
+    Short,
 }
 
 impl Algorithm {
@@ -94,6 +96,7 @@ impl Algorithm {
             Self::Gemm => "gemm",
             Self::Winograd => "winograd",
             Self::Tiles => "tiles",
+            Self::Short => "short",
         }
     }
 }
@@ -117,6 +120,8 @@ pub enum Precision {
     /// As they are.
     #[default]
     F32,
+    /// The upper 24 bits of an `f32`, rounded: sixteen bits of mantissa.
+    F24,
     /// IEEE half precision: eleven bits.
     F16,
     /// Eight bits, and a factor for each output.
@@ -128,6 +133,7 @@ impl Precision {
     pub fn name(self) -> &'static str {
         match self {
             Self::F32 => "f32",
+            Self::F24 => "f24",
             Self::F16 => "f16",
             Self::I8 => "int8",
         }

@@ -10,7 +10,7 @@ stamp_simd! {
     add _mm256_add_ps, sub _mm256_sub_ps, mul _mm256_mul_ps, div _mm256_div_ps,
     max _mm256_max_ps, min _mm256_min_ps;
     load_first load_first, store_first store_first, transpose transpose,
-    rsqrt rsqrt, even even, load_f16 load_f16, load_i8 load_i8
+    rsqrt rsqrt, even even, load_f16 load_f16, load_f24 load_f24, load_i8 load_i8
 }
 
 /// All bits set in the first `n` lanes.
@@ -50,6 +50,17 @@ unsafe fn rsqrt(x: __m256) -> __m256 {
 unsafe fn load_f16(from: *const u16) -> __m256 {
     // SAFETY: the caller promises the set and eight readable values.
     unsafe { _mm256_cvtph_ps(_mm_loadu_si128(from.cast())) }
+}
+
+#[inline(always)]
+unsafe fn load_f24(from: *const u8) -> __m256 {
+    // SAFETY: the caller promises the set and 24 readable bytes.
+    unsafe {
+        let upper = _mm256_cvtepu16_epi32(_mm_loadu_si128(from.cast()));
+        let lower = _mm256_cvtepu8_epi32(_mm_loadl_epi64(from.add(16).cast()));
+        let bits = _mm256_or_si256(_mm256_slli_epi32::<16>(upper), _mm256_slli_epi32::<8>(lower));
+        _mm256_castsi256_ps(bits)
+    }
 }
 
 #[inline(always)]

@@ -10,7 +10,7 @@ stamp_simd! {
     add _mm512_add_ps, sub _mm512_sub_ps, mul _mm512_mul_ps, div _mm512_div_ps,
     max _mm512_max_ps, min _mm512_min_ps;
     load_first load_first, store_first store_first, transpose transpose,
-    rsqrt rsqrt, even even, load_f16 load_f16, load_i8 load_i8
+    rsqrt rsqrt, even even, load_f16 load_f16, load_f24 load_f24, load_i8 load_i8
 }
 
 /// A mask of the first `n` lanes.
@@ -46,6 +46,17 @@ unsafe fn rsqrt(x: __m512) -> __m512 {
 unsafe fn load_f16(from: *const u16) -> __m512 {
     // SAFETY: the caller promises the set and sixteen readable values.
     unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(from.cast())) }
+}
+
+#[inline(always)]
+unsafe fn load_f24(from: *const u8) -> __m512 {
+    // SAFETY: the caller promises the set and 48 readable bytes.
+    unsafe {
+        let upper = _mm512_cvtepu16_epi32(_mm256_loadu_si256(from.cast()));
+        let lower = _mm512_cvtepu8_epi32(_mm_loadu_si128(from.add(32).cast()));
+        let bits = _mm512_or_si512(_mm512_slli_epi32::<16>(upper), _mm512_slli_epi32::<8>(lower));
+        _mm512_castsi512_ps(bits)
+    }
 }
 
 #[inline(always)]

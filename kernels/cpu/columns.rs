@@ -23,6 +23,7 @@ pub struct PackedColumns {
 /// The values of all panels.
 pub(super) enum Values {
     F32(Buffer<f32>),
+    F24(Buffer<[u8; 3]>),
     F16(Buffer<u16>),
     /// And what each column's are multiplied with.
     I8(Buffer<i8>, Vec<f32>),
@@ -40,6 +41,7 @@ impl PackedColumns {
         pack_columns(&b, 0..k, 0..n, nr, &mut values);
         let values = match precision {
             Precision::F32 => Values::F32(values),
+            Precision::F24 => Values::F24(shortened(&values, kernels.lanes())),
             Precision::F16 => Values::F16(converted(&values, |v| f16::from_f32(v).to_bits())),
             Precision::I8 => quantized(&values, nr, k),
         };
@@ -50,6 +52,7 @@ impl PackedColumns {
     pub fn bytes(&self) -> usize {
         match &self.values {
             Values::F32(values) => values.bytes(),
+            Values::F24(values) => values.bytes(),
             Values::F16(values) => values.bytes(),
             Values::I8(values, scales) => values.bytes() + size_of_val(&scales[..]),
         }
@@ -78,6 +81,27 @@ fn converted<T: Number>(values: &[f32], f: impl Fn(f32) -> T) -> Buffer<T> {
     to
 }
 
+/// 24 bits a value, for each vector first the upper halves and then the third bytes.
+fn shortened(values: &[f32], lanes: usize) -> Buffer<[u8; 3]> {
+    let mut to = Buffer::zeroed(values.len());
+    for (to, values) in to.chunks_exact_mut(lanes).zip(values.chunks_exact(lanes)) {
+        let (upper, lower) = to.as_flattened_mut().split_at_mut(2 * lanes);
+        for ((upper, lower), v) in upper.chunks_exact_mut(2).zip(lower).zip(values) {
+            let [_, third, bytes @ ..] = short(*v).to_bits().to_le_bytes();
+            upper.copy_from_slice(&bytes);
+            *lower = third;
+        }
+    }
+    to
+}
+
+/// The nearest number whose last eight bits are zero.
+fn short(v: f32) -> f32 {
+    let rounded = f32::from_bits(v.to_bits().wrapping_add(0x80) & !0xff);
+    // What is not finite, or would not be, is cut instead; a NaN's first bit stays.
+    if rounded.is_finite() { rounded } else { f32::from_bits(v.to_bits() & !0xff) }
+}
+
 /// Eight bits a value, and a factor for each column that maps its largest to 127.
 fn quantized(values: &[f32], nr: usize, k: usize) -> Values {
     let (mut to, mut scales) = (Buffer::zeroed(values.len()), vec![]);
@@ -104,6 +128,7 @@ pub fn round_rows(precision: Precision, row_len: usize, weights: &mut [f32]) {
     for row in weights.chunks_mut(row_len) {
         match precision {
             Precision::F32 => {}
+            Precision::F24 => row.iter_mut().for_each(|v| *v = short(*v)),
             Precision::F16 => row.iter_mut().for_each(|v| *v = f16::from_f32(*v).to_f32()),
             Precision::I8 => {
                 let scale = eight_bit_scale(row.iter());
@@ -163,6 +188,9 @@ impl Columns for FromColumn<'_> {
             let from = offset + q * k * nr;
             match values {
                 Values::F32(_) => {}
+                Values::F24(data) => {
+                    kernels.run(Decode { from: &data[from..][..len], scales: None, to });
+                }
                 Values::F16(data) => {
                     kernels.run(Decode { from: &data[from..][..len], scales: None, to });
                 }
@@ -190,6 +218,14 @@ impl Element for f32 {
     unsafe fn load<S: Simd>(from: *const Self) -> S {
         // SAFETY: the caller's promise.
         unsafe { S::load(from) }
+    }
+}
+
+impl Element for [u8; 3] {
+    #[inline(always)]
+    unsafe fn load<S: Simd>(from: *const Self) -> S {
+        // SAFETY: the caller's promise; vectors begin at multiples of their length.
+        unsafe { S::load_f24(from.cast()) }
     }
 }
 

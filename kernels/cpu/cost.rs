@@ -27,7 +27,7 @@ pub fn estimate(kernels: &Kernels, d: &ConvDims, batch: usize, how: Algorithm) -
     let weights = (d.filters * d.patch_len()) as f64;
     let batch = batch.max(1);
     Some(match how {
-        Algorithm::Plain => return None,
+        Algorithm::Plain | Algorithm::Short => return None,
         Algorithm::Gemm => {
             let positions = d.positions().next_multiple_of(nr);
             let macs = weights * positions as f64;

@@ -65,7 +65,7 @@ impl Filters {
     /// Whether an algorithm can compute this convolution with these kernels.
     pub fn can(kernels: &Kernels, d: &ConvDims, algorithm: Algorithm) -> bool {
         match algorithm {
-            Algorithm::Plain => false,
+            Algorithm::Plain | Algorithm::Short => false,
             Algorithm::Direct | Algorithm::Gemm => true,
             Algorithm::Winograd => Scheme::of(d).is_some(),
             Algorithm::Tiles => kernels.has_tiles(),

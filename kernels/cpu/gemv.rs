@@ -26,6 +26,7 @@ pub fn fast(kernels: &Kernels, x: &[f32], b: FromColumn, y: &mut [f32]) {
     let (values, from, panel) = b.values();
     match values {
         Values::F32(b) => kernels.run(Product { x, b: &b[from..], panel, scales: None, y }),
+        Values::F24(b) => kernels.run(Product { x, b: &b[from..], panel, scales: None, y }),
         Values::F16(b) => kernels.run(Product { x, b: &b[from..], panel, scales: None, y }),
         Values::I8(values, scales) => {
             let scales = Some(&scales[b.first()..]);
@@ -142,7 +143,7 @@ mod tests {
     #[test]
     fn every_kernel_equals_plain_on_tails() {
         let number = |i: usize| ((i * 7919 + 13) % 1009) as f32 / 504.5 - 1.0;
-        let precisions = [Precision::F32, Precision::F16, Precision::I8];
+        let precisions = [Precision::F32, Precision::F24, Precision::F16, Precision::I8];
         for (kernels, precision) in
             available().iter().flat_map(|k| precisions.map(|precision| (k, precision)))
         {
@@ -172,6 +173,13 @@ mod tests {
 
     #[test]
     fn smaller_weights_are_near_the_numbers() {
+        let mut row = [1.0, -0.1, f32::MAX, f32::INFINITY, 1e-30];
+        let exact = row;
+        round_rows(Precision::F24, 5, &mut row);
+        assert!(
+            row.iter().zip(exact).all(|(a, b)| *a == b || (a / b - 1.0).abs() < 2e-5),
+            "{row:?}"
+        );
         let mut row = [1.0, -0.5, 0.1, 0.0, 1e-3];
         round_rows(Precision::F16, 5, &mut row);
         assert!((row[2] - 0.1).abs() < 5e-5 && row[1] == -0.5);

@@ -58,13 +58,36 @@ impl Weights {
             let weight = |input, output| weights[matrix.at(input, output)];
             return Self::Tiles(amx::Columns::new(amx::Parts::Two, inputs, outputs, weight));
         }
+        let precision = if how == Algorithm::Short { Precision::F24 } else { precision };
         Self::Vectors(PackedColumns::new(kernels, inputs, outputs, matrix, precision))
     }
 
     /// Whether these kernels can compute fully connected layers so, with weights kept so.
     pub fn can(kernels: &Kernels, how: Algorithm, precision: Precision) -> bool {
-        let tiles = kernels.has_tiles() && precision == Precision::F32;
-        how == Algorithm::Gemm || how == Algorithm::Tiles && tiles
+        match how {
+            Algorithm::Gemm => true,
+            Algorithm::Short => precision == Precision::F32,
+            Algorithm::Tiles => kernels.has_tiles() && precision == Precision::F32,
+            _ => false,
+        }
+    }
+
+    /// How a layer over so many rows is computed: as `wanted` where that can be, else as a matrix product;
+    /// without a wish in tiles, or, if one row waits for nothing but the reading of weights, with weights as
+    /// exact as those of tiles and shorter.
+    pub fn choose(
+        kernels: &Kernels,
+        rows: usize,
+        precision: Precision,
+        wanted: Option<Algorithm>,
+    ) -> Algorithm {
+        let fastest = match (kernels.has_tiles(), rows) {
+            (true, 1) => Algorithm::Short,
+            (true, _) => Algorithm::Tiles,
+            (false, _) => Algorithm::Gemm,
+        };
+        let how = wanted.unwrap_or(fastest);
+        if Self::can(kernels, how, precision) { how } else { Algorithm::Gemm }
     }
 
     /// Bytes that they take.
@@ -165,9 +188,11 @@ mod tests {
             let bias: Vec<f32> = (0..outputs).map(number).collect();
             let ways = [
                 (Algorithm::Gemm, Precision::F32),
+                (Algorithm::Gemm, Precision::F24),
                 (Algorithm::Gemm, Precision::F16),
                 (Algorithm::Gemm, Precision::I8),
                 (Algorithm::Tiles, Precision::F32),
+                (Algorithm::Short, Precision::F32),
             ];
             let runs = available().iter().flat_map(|k| ways.map(|(how, p)| (k, how, p)));
             let runs = runs.filter(|(kernels, how, p)| Weights::can(kernels, *how, *p));
@@ -179,7 +204,8 @@ mod tests {
                     .map(|at| (at / inputs, at % inputs))
                     .map(|(o, i)| weights[if transpose { i * outputs + o } else { o * inputs + i }])
                     .collect();
-                round_rows(precision, inputs, &mut rounded);
+                let kept = if how == Algorithm::Short { Precision::F24 } else { precision };
+                round_rows(kept, inputs, &mut rounded);
                 let weight = |i: usize, o: usize| rounded[o * inputs + i];
                 let packed = Weights::new(kernels, &d, how, precision, &weights);
                 let batch = packed.pack(kernels, &d, &x);

@@ -39,6 +39,17 @@ unsafe impl Simd for float32x4_t {
     }
 
     #[inline(always)]
+    unsafe fn load_f24(from: *const u8) -> Self {
+        // SAFETY: the caller promises twelve readable bytes.
+        unsafe {
+            let upper = vshll_n_u16::<16>(vld1_u16(from.cast()));
+            let lower = vcreate_u8(from.add(8).cast::<u32>().read_unaligned().into());
+            let lower = vshll_n_u16::<8>(vget_low_u16(vmovl_u8(lower)));
+            vreinterpretq_f32_u32(vorrq_u32(upper, lower))
+        }
+    }
+
+    #[inline(always)]
     unsafe fn load_i8(from: *const i8) -> Self {
         // SAFETY: the caller promises four readable values.
         unsafe {

@@ -91,6 +91,18 @@ unsafe impl Simd for f32x8 {
     }
 
     #[inline(always)]
+    unsafe fn load_f24(from: *const u8) -> Self {
+        // SAFETY: the caller promises 24 readable bytes.
+        let (upper, lower) = unsafe {
+            let upper = from.cast::<[[u8; 2]; 8]>().read_unaligned();
+            (upper, from.add(16).cast::<[u8; 8]>().read_unaligned())
+        };
+        let bits =
+            |i: usize| u32::from(u16::from_le_bytes(upper[i])) << 16 | u32::from(lower[i]) << 8;
+        Self::new(std::array::from_fn(|i| f32::from_bits(bits(i))))
+    }
+
+    #[inline(always)]
     unsafe fn load_i8(from: *const i8) -> Self {
         // SAFETY: the caller promises eight readable values.
         Self::new(unsafe { from.cast::<[i8; 8]>().read_unaligned() }.map(f32::from))

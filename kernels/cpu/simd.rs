@@ -37,6 +37,13 @@ pub unsafe trait Simd: Copy {
     /// As for the trait; `from` must be valid for `LANES` reads.
     unsafe fn load_f16(from: *const u16) -> Self;
 
+    /// Reads `LANES` numbers of 24 bits, the upper three bytes of an `f32`: first all upper halves, then all
+    /// third bytes; any alignment.
+    ///
+    /// # Safety
+    /// As for the trait; `from` must be valid for `3 · LANES` reads.
+    unsafe fn load_f24(from: *const u8) -> Self;
+
     /// Reads `LANES` eight-bit integers; any alignment.
     ///
     /// # Safety
@@ -142,7 +149,7 @@ pub trait SimdOp {
 }
 
 /// Implements [`Simd`] for an instruction set whose intrinsics have one signature each. `load_first`,
-/// `store_first`, `transpose`, `rsqrt`, `even`, `load_f16` and `load_i8` name functions of the same
+/// `store_first`, `transpose`, `rsqrt`, `even` and the loads of smaller numbers name functions of the same
 /// signature as the trait's.
 #[cfg(target_arch = "x86_64")]
 macro_rules! stamp_simd {
@@ -150,7 +157,7 @@ macro_rules! stamp_simd {
      splat $splat:ident, load $load:ident, store $store:ident, mul_add $mul_add:ident,
      $($name:ident $binary:ident),*;
      load_first $load_first:ident, store_first $store_first:ident, transpose $transpose:ident,
-     rsqrt $rsqrt:ident, even $even:ident, load_f16 $load_f16:ident, load_i8 $load_i8:ident) => {
+     rsqrt $rsqrt:ident, even $even:ident, load_f16 $load_f16:ident, load_f24 $load_f24:ident, load_i8 $load_i8:ident) => {
         // SAFETY: the trait's callers promise the instruction set, and the pointers.
         unsafe impl $crate::cpu::simd::Simd for $vector {
             const LANES: usize = $lanes;
@@ -202,6 +209,12 @@ macro_rules! stamp_simd {
             unsafe fn load_f16(from: *const u16) -> Self {
                 // SAFETY: the caller promises the instruction set and `LANES` readable values.
                 unsafe { $load_f16(from) }
+            }
+
+            #[inline(always)]
+            unsafe fn load_f24(from: *const u8) -> Self {
+                // SAFETY: the caller promises the instruction set and `3 · LANES` readable bytes.
+                unsafe { $load_f24(from) }
             }
 
             #[inline(always)]
@@ -290,6 +303,10 @@ mod tests {
                 let halves: Vec<u16> =
                     x.iter().map(|v| half::f16::from_f32(*v).to_bits()).collect();
                 check(S::load_f16(halves[1..].as_ptr()), |x| x);
+                let thirds: Vec<[u8; 4]> = x[1..n + 1].iter().map(|v| v.to_be_bytes()).collect();
+                let mut numbers: Vec<u8> = thirds.iter().flat_map(|b| [b[1], b[0]]).collect();
+                numbers.extend(thirds.iter().map(|b| b[2]));
+                check(S::load_f24(numbers.as_ptr()), |x| x);
                 let bytes: Vec<i8> = x[..n + 1].iter().map(|v| *v as i8).collect();
                 check(S::load_i8(bytes[1..].as_ptr()), |x| x);
                 let bytes: Vec<i8> = x[..n + 1].iter().map(|v| -*v as i8).collect();

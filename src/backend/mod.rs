@@ -161,7 +161,7 @@ pub trait Backend: Send {
     /// Transposed convolution of each picture; `d` is the convolution that it undoes.
     fn deconv(&mut self, d: &ConvDims, io: Weighted);
     /// How this backend computes fully connected layers: as `wanted`, if that can be had.
-    fn inner_algorithm(&self, wanted: Option<Algorithm>) -> Algorithm;
+    fn inner_algorithm(&self, rows: usize, wanted: Option<Algorithm>) -> Algorithm;
     /// Fully connected layer; then, if asked, ReLU with this slope.
     fn inner_product(&mut self, d: &InnerDims, how: Algorithm, io: Weighted, relu: Option<f32>);
 

@@ -114,7 +114,7 @@ impl Backend for Reference {
         });
     }
 
-    fn inner_algorithm(&self, _: Option<Algorithm>) -> Algorithm {
+    fn inner_algorithm(&self, _: usize, _: Option<Algorithm>) -> Algorithm {
         Algorithm::Plain
     }
 

@@ -28,7 +28,7 @@ pub struct Case {
 /// Names the kernel whose result differs from the plain loop's.
 pub fn cases(kernels: &'static Kernels) -> Result<Vec<Case>, String> {
     let mut cases = vec![product(kernels)?];
-    for precision in [Precision::F32, Precision::F16, Precision::I8] {
+    for precision in [Precision::F32, Precision::F24, Precision::F16, Precision::I8] {
         cases.push(fully_connected(kernels, 1, Algorithm::Gemm, precision)?);
     }
     for how in [Algorithm::Gemm, Algorithm::Tiles] {
@@ -116,7 +116,7 @@ fn fully_connected(
     };
     run(&mut y);
     let bound = match precision {
-        Precision::F32 => 5e-5,
+        Precision::F32 | Precision::F24 => 5e-5,
         Precision::F16 => 1e-3,
         Precision::I8 => 2e-2,
     };

@@ -88,7 +88,8 @@ pub fn time(known: &Architecture, options: &Options, least: Duration) -> Result<
     };
     let mut rows: Vec<LayerTime> = plan.steps.iter().zip(&steps).map(row).collect();
     drop(net);
-    for how in [Algorithm::Direct, Algorithm::Gemm, Algorithm::Winograd, Algorithm::Tiles] {
+    use Algorithm::{Direct, Gemm, Short, Tiles, Winograd};
+    for how in [Direct, Gemm, Winograd, Tiles, Short] {
         let mut net = random(known, Options { conv: Some(how), ..options.clone() })?;
         let steps = passes(&mut net, least)?.1;
         same(how, want.data(), net.blob(known.scores)?.data())?;

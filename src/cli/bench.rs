@@ -181,7 +181,7 @@ fn run_layers(args: &LayerBench) -> Result<Outcome> {
         print_json(&serde_json::json!({ "roof": roof, "layers": rows }))?;
         return Ok(Outcome::Done);
     }
-    let algorithms = ["direct", "gemm", "winograd", "tiles"];
+    let algorithms = ["direct", "gemm", "winograd", "tiles", "short"];
     let mut head: Vec<String> = vec!["layer".into(), "ms".into()];
     head.extend(algorithms.map(String::from));
     head.extend(["GFLOP/s", "of peak", "GB/s", "of memory"].map(String::from));

@@ -27,6 +27,8 @@ pub struct ComputeArgs {
 pub enum PrecisionArg {
     /// As they are
     F32,
+    /// 24 bits: sixteen of mantissa
+    F24,
     /// Half precision, eleven bits
     F16,
     /// Eight bits, and a factor for each output
@@ -37,6 +39,7 @@ impl From<PrecisionArg> for Precision {
     fn from(arg: PrecisionArg) -> Self {
         match arg {
             PrecisionArg::F32 => Self::F32,
+            PrecisionArg::F24 => Self::F24,
             PrecisionArg::F16 => Self::F16,
             PrecisionArg::Int8 => Self::I8,
         }

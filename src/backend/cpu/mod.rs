@@ -225,10 +225,8 @@ impl Backend for Cpu {
         });
     }
 
-    fn inner_algorithm(&self, wanted: Option<Algorithm>) -> Algorithm {
-        let wanted = wanted.unwrap_or(Algorithm::Tiles);
-        let can = Weights::can(self.kernels, wanted, self.precision);
-        if can { wanted } else { Algorithm::Gemm }
+    fn inner_algorithm(&self, rows: usize, wanted: Option<Algorithm>) -> Algorithm {
+        Weights::choose(self.kernels, rows, self.precision, wanted)
     }
 
     fn inner_product(&mut self, d: &InnerDims, how: Algorithm, io: Weighted, relu: Option<f32>) {

@@ -114,7 +114,7 @@ fn choose(
                 step.how.push(choice.how);
                 step.weight_bytes = choice.bytes;
             }
-            Layer::InnerProduct(_) => step.how.push(backend.inner_algorithm(wanted)),
+            Layer::InnerProduct(_) => step.how.push(backend.inner_algorithm(batch, wanted)),
             _ => {}
         }
     }
