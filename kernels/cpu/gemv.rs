@@ -1,8 +1,8 @@
-//! Row vector times matrix: `y += x·B`, B in the panels of [`PackedColumns`](super::columns::PackedColumns).
+//! A few rows times a matrix: `Y += X·B`, B in the panels of [`PackedColumns`](super::columns::PackedColumns).
 //!
-//! Flows in: one vector, packed columns. Flows out: one sum a column. Each element of B is used once, so
-//! this runs as fast as memory delivers B. Two panels at a time are read side by side, half of all apart:
-//! one stream alone does not get all that memory can give.
+//! Flows in: up to eight rows, packed columns. Flows out: a sum for each row and column. Each element of B is
+//! read once, so this runs as fast as memory delivers B. The processor itself asks for the next lines of a
+//! stream, but not for enough of them and not beyond a page: so they are asked for here, some rows ahead.
 
 use super::columns::{Element, FromColumn, Values};
 use super::panels::Columns;
@@ -17,25 +17,34 @@ pub fn plain(rows: &[f32], x: &[f32], y: &mut [f32]) {
     }
 }
 
-/// The same in SIMD registers, sums in `f32`, one thread: as many columns as `y` has.
+/// Rows that are multiplied with each weight as it comes by.
+pub const ROWS: usize = 8;
+
+/// How far ahead of their use weights are asked for, in bytes.
+const AHEAD: usize = 4096;
+
+/// The same for up to [`ROWS`] rows in SIMD registers, sums in `f32`, one thread: `x` is `(k, rows)`, `y`
+/// `(rows, columns)`.
 ///
 /// # Panics
-/// When the columns are fewer, or not of `x.len()` elements.
-pub fn fast(kernels: &Kernels, x: &[f32], b: FromColumn, y: &mut [f32]) {
-    assert!(b.holds(x.len(), y.len()));
+/// When there are more rows, or the columns are fewer, or not of k elements.
+pub fn fast(kernels: &Kernels, rows: usize, x: &[f32], b: FromColumn, y: &mut [f32]) {
+    assert!((1..=ROWS).contains(&rows) && x.len().is_multiple_of(rows));
+    assert!(y.len().is_multiple_of(rows) && b.holds(x.len() / rows, y.len() / rows));
     let (values, from, panel) = b.values();
     match values {
-        Values::F32(b) => kernels.run(Product { x, b: &b[from..], panel, scales: None, y }),
-        Values::F24(b) => kernels.run(Product { x, b: &b[from..], panel, scales: None, y }),
-        Values::F16(b) => kernels.run(Product { x, b: &b[from..], panel, scales: None, y }),
+        Values::F32(b) => kernels.run(Product { rows, x, b: &b[from..], panel, scales: None, y }),
+        Values::F24(b) => kernels.run(Product { rows, x, b: &b[from..], panel, scales: None, y }),
+        Values::F16(b) => kernels.run(Product { rows, x, b: &b[from..], panel, scales: None, y }),
         Values::I8(values, scales) => {
             let scales = Some(&scales[b.first()..]);
-            kernels.run(Product { x, b: &values[from..], panel, scales, y });
+            kernels.run(Product { rows, x, b: &values[from..], panel, scales, y });
         }
     }
 }
 
 struct Product<'a, E> {
+    rows: usize,
     x: &'a [f32],
     b: &'a [E],
     /// Values of a panel.
@@ -45,90 +54,71 @@ struct Product<'a, E> {
     y: &'a mut [f32],
 }
 
-/// Summed indices that are added into registers of their own, so that additions need not wait for one
-/// another.
-const UNROLL: usize = 4;
-
-/// Panels that are read side by side.
-const STREAMS: usize = 2;
-
 impl<E: Element> SimdOp for Product<'_, E> {
     type Output = ();
 
     #[inline(always)]
     unsafe fn run<S: Simd>(mut self) {
-        let nr = TILE_VECTORS * S::LANES;
-        assert_eq!(self.panel, self.x.len() * nr);
-        let panels = self.y.len().div_ceil(nr);
-        let apart = panels.div_ceil(STREAMS);
-        for q in 0..apart {
-            // SAFETY: the caller promises the instruction set.
-            unsafe {
-                if q + apart < panels {
-                    self.panels::<S, STREAMS>(q, apart);
-                } else {
-                    self.panels::<S, 1>(q, apart);
-                }
+        // SAFETY: the caller promises the instruction set.
+        unsafe {
+            match self.rows {
+                1 => self.all::<S, 1>(),
+                2 => self.all::<S, 2>(),
+                3 => self.all::<S, 3>(),
+                4 => self.all::<S, 4>(),
+                5 => self.all::<S, 5>(),
+                6 => self.all::<S, 6>(),
+                7 => self.all::<S, 7>(),
+                _ => self.all::<S, ROWS>(),
             }
         }
     }
 }
 
 impl<E: Element> Product<'_, E> {
-    /// The sums of some panels: `first`, and others `apart` from each other.
+    /// The sums of R rows, panel after panel.
     #[inline(always)]
-    unsafe fn panels<S: Simd, const N: usize>(&mut self, first: usize, apart: usize) {
-        let (x, nr) = (self.x, TILE_VECTORS * S::LANES);
-        let panel = |i: usize| &self.b[(first + i * apart) * self.panel..][..self.panel];
-        let b: [&[E]; N] = std::array::from_fn(panel);
-        let whole = x.len() / UNROLL * UNROLL;
-        // SAFETY: a panel holds nr values for each of x; the instruction set is the caller's promise.
-        let sums = unsafe {
-            let mut sums = [[[S::splat(0.0); TILE_VECTORS]; UNROLL]; N];
-            for p in (0..whole).step_by(UNROLL) {
-                for (b, sums) in b.iter().zip(&mut sums) {
-                    for (u, sums) in sums.iter_mut().enumerate() {
-                        add_row(x[p + u], b.as_ptr().add((p + u) * nr), sums);
-                    }
-                }
-            }
-            for (p, x) in x.iter().enumerate().skip(whole) {
-                for (b, sums) in b.iter().zip(&mut sums) {
-                    add_row(*x, b.as_ptr().add(p * nr), &mut sums[0]);
-                }
-            }
-            sums
-        };
-        for (i, sums) in sums.iter().enumerate() {
-            for v in 0..TILE_VECTORS {
-                let at = (first + i * apart) * nr + v * S::LANES;
-                let lanes = self.y.len().saturating_sub(at).min(S::LANES);
-                if lanes == 0 {
-                    continue;
-                }
-                // SAFETY: `lanes` values from `at` on lie in y, and scales go on to the end of a panel.
+    unsafe fn all<S: Simd, const R: usize>(&mut self) {
+        let Self { x, b, panel, scales, y, .. } = self;
+        let (nr, columns) = (TILE_VECTORS * S::LANES, y.len() / R);
+        assert_eq!(*panel, x.len() / R * nr);
+        for (q, b) in b.chunks_exact(*panel).take(columns.div_ceil(nr)).enumerate() {
+            // SAFETY: the caller promises the instruction set.
+            let mut sums = unsafe { [[S::splat(0.0); TILE_VECTORS]; R] };
+            for (x, b) in x.chunks_exact(R).zip(b.chunks_exact(nr)) {
+                // SAFETY: a row of a panel is whole vectors; what is asked for need not be there. The caller
+                // promises the instruction set.
                 unsafe {
-                    let mut sum = sums.iter().fold(S::splat(0.0), |sum, s| sum.add(s[v]));
-                    if let Some(scales) = self.scales {
-                        sum = sum.mul(S::load_first(scales[at..].as_ptr(), lanes));
+                    let ahead = b.as_ptr().wrapping_byte_add(AHEAD).cast::<f32>();
+                    S::prefetch(ahead);
+                    S::prefetch(ahead.wrapping_byte_add(64));
+                    let b: [S; TILE_VECTORS] =
+                        std::array::from_fn(|v| E::load(b.as_ptr().add(v * S::LANES)));
+                    for (x, sums) in x.iter().zip(&mut sums) {
+                        let x = S::splat(*x);
+                        sums.iter_mut().zip(b).for_each(|(sum, b)| *sum = x.mul_add(b, *sum));
                     }
-                    let to = self.y.as_mut_ptr().add(at);
-                    S::load_first(to, lanes).add(sum).store_first(to, lanes);
+                }
+            }
+            for (row, sums) in sums.iter().enumerate() {
+                for (v, sum) in sums.iter().enumerate() {
+                    let at = q * nr + v * S::LANES;
+                    let lanes = columns.saturating_sub(at).min(S::LANES);
+                    if lanes == 0 {
+                        continue;
+                    }
+                    // SAFETY: `lanes` values from `at` on lie in the row, and scales go on to the end of a panel.
+                    unsafe {
+                        let mut sum = *sum;
+                        if let Some(scales) = scales {
+                            sum = sum.mul(S::load_first(scales[at..].as_ptr(), lanes));
+                        }
+                        let to = y[row * columns + at..][..lanes].as_mut_ptr();
+                        S::load_first(to, lanes).add(sum).store_first(to, lanes);
+                    }
                 }
             }
         }
-    }
-}
-
-/// Adds one row of a panel times a number.
-///
-/// # Safety
-/// As for [`Simd`]; `b` must hold [`TILE_VECTORS`] vectors.
-#[inline(always)]
-unsafe fn add_row<S: Simd, E: Element>(x: f32, b: *const E, sums: &mut [S; TILE_VECTORS]) {
-    for (v, sum) in sums.iter_mut().enumerate() {
-        // SAFETY: the caller's promise.
-        unsafe { *sum = S::splat(x).mul_add(E::load(b.add(v * S::LANES)), *sum) };
     }
 }
 
@@ -159,9 +149,14 @@ mod tests {
                     plain(&rows, &x, &mut want);
                     let share = b.share(2);
                     for (i, got) in got.chunks_mut(share).enumerate() {
-                        fast(kernels, &x, b.from(i * share), got);
+                        fast(kernels, 1, &x, b.from(i * share), got);
                     }
-                    for (w, g) in want.iter().zip(&got) {
+                    // Three times the same row.
+                    let thrice: Vec<f32> = x.iter().flat_map(|x| [*x; 3]).collect();
+                    let mut rows_got = vec![0.5; 3 * n];
+                    fast(kernels, 3, &thrice, b.from(0), &mut rows_got);
+                    let want3 = want.iter().cycle();
+                    for (w, g) in want3.zip(rows_got).chain(want.iter().zip(got)) {
                         let bound = 3e-7 * (k as f32 + 1.0);
                         let near = (w - g).abs() <= bound;
                         assert!(near, "{} {precision:?} {n}×{k}: {w} {g}", kernels.name());

@@ -1,7 +1,7 @@
 //! Fully connected layers: `y = W·x + b` for each row x of a batch.
 //!
 //! Flows in: weights packed once ([`Weights`]), a batch packed for all threads ([`Inputs`]). Flows out: some
-//! outputs of every row. One row is a matter of reading W as fast as memory allows ([`gemv`]); more rows
+//! outputs of every row. A few rows are a matter of reading W as fast as memory allows ([`gemv`]); more
 //! are a matrix product, in tiles where the machine has them.
 
 #[cfg(target_arch = "x86_64")]
@@ -24,9 +24,9 @@ pub enum Weights {
 }
 
 /// The rows of a batch, packed for the weights that they meet.
-pub enum Inputs<'a> {
-    /// One row as it is.
-    Vector(&'a [f32]),
+pub enum Inputs {
+    /// A few rows: for each input the rows' values.
+    Few(usize, Vec<f32>),
     /// For vectors of `f32`.
     Vectors(PackedRows),
     /// For tiles of `bf16`.
@@ -82,7 +82,7 @@ impl Weights {
         wanted: Option<Algorithm>,
     ) -> Algorithm {
         let fastest = match (kernels.has_tiles(), rows) {
-            (true, 1) => Algorithm::Short,
+            (true, 1..=gemv::ROWS) => Algorithm::Short,
             (true, _) => Algorithm::Tiles,
             (false, _) => Algorithm::Gemm,
         };
@@ -109,9 +109,12 @@ impl Weights {
     }
 
     /// Packs a batch `(rows, inputs)`.
-    pub fn pack<'a>(&self, kernels: &Kernels, d: &InnerDims, x: &'a [f32]) -> Inputs<'a> {
+    pub fn pack(&self, kernels: &Kernels, d: &InnerDims, x: &[f32]) -> Inputs {
         match self {
-            Self::Vectors(_) if d.rows == 1 => Inputs::Vector(x),
+            Self::Vectors(_) if d.rows <= gemv::ROWS => {
+                let value = |at: usize| x[at % d.rows * d.inputs + at / d.rows];
+                Inputs::Few(d.rows, (0..x.len()).map(value).collect())
+            }
             Self::Vectors(_) => {
                 let x = Matrix::rows(x, d.inputs);
                 Inputs::Vectors(PackedRows::new(kernels, d.rows, d.inputs, x))
@@ -138,12 +141,10 @@ impl Weights {
     ) {
         let bias = bias.map(|b| &b[outputs.clone()]);
         match (self, x) {
-            (Self::Vectors(weights), Inputs::Vector(x)) => {
+            (Self::Vectors(weights), Inputs::Few(rows, x)) => {
                 start(bias, y);
-                gemv::fast(work.kernels, x, weights.from(outputs.start), y);
-                if let Some(slope) = relu {
-                    y.iter_mut().for_each(|v| *v = if *v > 0.0 { *v } else { slope * *v });
-                }
+                gemv::fast(work.kernels, *rows, x, weights.from(outputs.start), y);
+                bend(relu, y);
             }
             (Self::Vectors(weights), Inputs::Vectors(x)) => {
                 start(bias, y);
@@ -160,6 +161,13 @@ impl Weights {
             #[cfg(target_arch = "x86_64")]
             _ => panic!("inputs and weights are packed for different instruction sets"),
         }
+    }
+}
+
+/// ReLU, if it is asked for.
+fn bend(relu: Option<f32>, y: &mut [f32]) {
+    if let Some(slope) = relu {
+        y.iter_mut().for_each(|v| *v = if *v > 0.0 { *v } else { slope * *v });
     }
 }
 
