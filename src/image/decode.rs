@@ -36,7 +36,17 @@ pub fn decode_file(path: &Path, limits: &Limits) -> Result<Picture, ImageError> 
 /// smaller than `least`: that is done in its frequencies, and takes less the smaller it gets.
 pub fn decode_reduced(path: &Path, limits: &Limits, least: Size) -> Result<Picture, ImageError> {
     let bytes = read_file(path, limits.max_file_bytes)?;
-    decode(&path.display().to_string(), &bytes, limits, Some(least))
+    decode_bytes_reduced(&path.display().to_string(), &bytes, limits, least)
+}
+
+/// The same from memory. `name` stands for it in errors.
+pub fn decode_bytes_reduced(
+    name: &str,
+    bytes: &[u8],
+    limits: &Limits,
+    least: Size,
+) -> Result<Picture, ImageError> {
+    decode(name, bytes, limits, Some(least))
 }
 
 /// As [`decode_file`], then gray as Caffe's data layers have it with `is_color: false`: a gray file

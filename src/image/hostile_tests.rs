@@ -5,7 +5,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use super::test_support::{Noise, golden};
-use super::{ImageError, Limits, Picture, decode_bytes};
+use super::{ImageError, Limits, Picture, Size, decode_bytes, decode_bytes_reduced};
 use ::image::codecs::png::PngEncoder;
 use ::image::{ExtendedColorType, ImageEncoder};
 
@@ -41,6 +41,11 @@ fn file(name: &str) -> Vec<u8> {
 fn decode(name: &str, bytes: &[u8]) -> Result<Picture, ImageError> {
     let start = Instant::now();
     let result = decode_bytes(name, bytes, &Limits::default());
+    // At a part of its size another decoder reads it, which must not panic or hang either. What it makes of
+    // damage may differ.
+    if let Ok(reduced) = decode_bytes_reduced(name, bytes, &Limits::default(), Size::square(4)) {
+        assert_eq!(reduced.data.len(), 3 * reduced.width * reduced.height, "{name}");
+    }
     let took = start.elapsed();
     assert!(took < Duration::from_secs(20), "{name} took {took:?}");
     result
@@ -100,6 +105,9 @@ fn a_cut_jpeg_is_always_an_error() {
         for length in 3..whole.len() {
             let cut = decode(name, &whole[..length]);
             assert!(matches!(cut, Err(ImageError::Truncated { .. })), "{name} {length}");
+            let least = Size::square(4);
+            let reduced = decode_bytes_reduced(name, &whole[..length], &Limits::default(), least);
+            assert!(reduced.is_err(), "{name} {length}");
         }
     }
 }

@@ -31,7 +31,9 @@ mod test_support;
 pub use classifier::{ChannelOrder, Classifier, ClassifierOptions};
 pub use crop::{Crop, centre_crop, ten_crops};
 pub use data_transform::{DataTransform, Placement};
-pub use decode::{decode_bytes, decode_file, decode_gray_file, decode_reduced};
+pub use decode::{
+    decode_bytes, decode_bytes_reduced, decode_file, decode_gray_file, decode_reduced,
+};
 pub use error::ImageError;
 pub use limits::Limits;
 pub use listing::{ListedPicture, list_pictures};

@@ -4,7 +4,7 @@
 //! None may panic, hang or take memory beyond a small multiple of its input. Errors are fine.
 
 use likenet::backend::Reference;
-use likenet::image::{Limits, decode_bytes};
+use likenet::image::{Limits, Size, decode_bytes, decode_bytes_reduced};
 use likenet::layer::Phase;
 use likenet::net::{Description, Graph, Keep, NetState, Plan, Summary, dot};
 use std::io::Write;
@@ -127,6 +127,9 @@ pub fn npy(data: &[u8]) {
 pub fn image(data: &[u8]) {
     let limits = Limits { max_pixels: 4 << 20, ..Limits::default() };
     if let Ok(picture) = decode_bytes("fuzz", data, &limits) {
+        assert_eq!(picture.data.len(), 3 * picture.width * picture.height);
+    }
+    if let Ok(picture) = decode_bytes_reduced("fuzz", data, &limits, Size::square(16)) {
         assert_eq!(picture.data.len(), 3 * picture.width * picture.height);
     }
 }
