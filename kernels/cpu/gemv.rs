@@ -21,7 +21,7 @@ pub fn plain(rows: &[f32], x: &[f32], y: &mut [f32]) {
 pub const ROWS: usize = 8;
 
 /// How far ahead of their use weights are asked for, in bytes.
-const AHEAD: usize = 4096;
+const AHEAD: usize = 3072;
 
 /// The same for up to [`ROWS`] rows in SIMD registers, sums in `f32`, one thread: `x` is `(k, rows)`, `y`
 /// `(rows, columns)`.
@@ -91,7 +91,9 @@ impl<E: Element> Product<'_, E> {
                 unsafe {
                     let ahead = b.as_ptr().wrapping_byte_add(AHEAD).cast::<f32>();
                     S::prefetch(ahead);
-                    S::prefetch(ahead.wrapping_byte_add(64));
+                    if nr * size_of::<E>() > 64 {
+                        S::prefetch(ahead.wrapping_byte_add(64));
+                    }
                     let b: [S; TILE_VECTORS] =
                         std::array::from_fn(|v| E::load(b.as_ptr().add(v * S::LANES)));
                     for (x, sums) in x.iter().zip(&mut sums) {

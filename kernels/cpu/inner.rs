@@ -73,7 +73,7 @@ impl Weights {
     }
 
     /// How a layer over so many rows is computed: as `wanted` where that can be, else as a matrix product;
-    /// without a wish in tiles, or, if one row waits for nothing but the reading of weights, with weights as
+    /// without a wish in tiles, or, if few rows wait for nothing but the reading of weights, with weights as
     /// exact as those of tiles and shorter.
     pub fn choose(
         kernels: &Kernels,
@@ -86,7 +86,9 @@ impl Weights {
             (true, _) => Algorithm::Tiles,
             (false, _) => Algorithm::Gemm,
         };
-        let how = wanted.unwrap_or(fastest);
+        // Few rows need no tiles: whole weights arrive as fast.
+        let few = wanted == Some(Algorithm::Tiles) && rows <= gemv::ROWS;
+        let how = if few { Algorithm::Gemm } else { wanted.unwrap_or(fastest) };
         if Self::can(kernels, how, precision) { how } else { Algorithm::Gemm }
     }
 
