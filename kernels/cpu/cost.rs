@@ -46,7 +46,7 @@ pub fn estimate(kernels: &Kernels, d: &ConvDims, batch: usize, how: Algorithm) -
             use super::amx;
             let g = Geometry::new(d, 2, amx::SIDE);
             let filters = (d.filters / d.group).next_multiple_of(amx::SIDE);
-            let blocks = Blocks::new(&g, batch, amx::BUDGET / 2, amx::SIDE, filters);
+            let blocks = Blocks::new(&g, batch, amx::BUDGET / amx::PARTS, amx::SIDE, filters);
             let [macs, laid, read, weights] = blocks.counts().map(|n| groups * n);
             0.0022 * macs + 0.7 * laid + 0.07 * read + 0.3 * weights + 0.23 * outputs
         }

@@ -52,9 +52,7 @@ impl Filters {
                 Self::Winograd(groups.map(transform).collect())
             }
             #[cfg(target_arch = "x86_64")]
-            (Algorithm::Tiles, _) => {
-                Self::Tiles(Box::new(amx::Filters::new(amx::Parts::Two, d, weights)))
-            }
+            (Algorithm::Tiles, _) => Self::Tiles(Box::new(amx::Filters::new(d, weights))),
             _ => {
                 let pack = |w| PackedRows::new(kernels, m, k, Matrix::rows(w, k));
                 Self::Gemm(groups.map(pack).collect())

@@ -56,7 +56,7 @@ impl Weights {
         #[cfg(target_arch = "x86_64")]
         if how == Algorithm::Tiles {
             let weight = |input, output| weights[matrix.at(input, output)];
-            return Self::Tiles(amx::Columns::new(amx::Parts::Two, inputs, outputs, weight));
+            return Self::Tiles(amx::Columns::new(inputs, outputs, weight));
         }
         let precision = if how == Algorithm::Short { Precision::F24 } else { precision };
         Self::Vectors(PackedColumns::new(kernels, inputs, outputs, matrix, precision))

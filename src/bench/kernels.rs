@@ -22,7 +22,7 @@ pub struct Case {
     pub run: Box<dyn FnMut()>,
 }
 
-/// All kernels for one instruction set, each compared with its plain loop.
+/// The kernels for one instruction set whose names contain `only`, each compared with its plain loop.
 ///
 /// # Errors
 /// Names the kernel whose result differs from the plain loop's.

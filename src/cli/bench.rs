@@ -136,7 +136,14 @@ fn run_kernels(args: &KernelBench) -> Result<Outcome> {
     for set in sets {
         let roof = roof(set, 1)?;
         let mut cases = kernels::cases(set).map_err(Error::Invalid)?;
+        let names: Vec<String> = cases.iter().map(|case| case.name.clone()).collect();
         cases.retain(|case| case.name.contains(&args.only));
+        if cases.is_empty() {
+            let (only, names) = (&args.only, names.join("\n  "));
+            return Err(Error::Invalid(format!(
+                "no kernel is named '{only}'; there are:\n  {names}"
+            )));
+        }
         let bar = ProgressBar::new(cases.len() as u64);
         for case in &mut cases {
             let seconds = bench::seconds(Duration::from_secs_f64(args.seconds), &mut case.run);

@@ -3,7 +3,7 @@
 use super::detect::Configured;
 use super::micro::{self, Operands, Shape, Sums};
 use super::pack::{PANEL, Rows, split16};
-use super::{Line, Parts, SIDE, STEP, TILE, ZEROS};
+use super::{Line, PARTS, SIDE, STEP, TILE, ZEROS};
 use crate::cpu::conv::Pictures;
 use crate::cpu::geometry::{Block, Geometry, Segment, Strip};
 use crate::cpu::micro::bend;
@@ -25,12 +25,12 @@ impl Filters {
     ///
     /// # Panics
     /// When there are not as many weights.
-    pub fn new(parts: Parts, d: &ConvDims, weights: &[f32]) -> Self {
+    pub fn new(d: &ConvDims, weights: &[f32]) -> Self {
         assert_eq!(weights.len(), d.filters * d.patch_len());
         let geometry = Geometry::new(d, 2, SIDE);
         let filters = d.filters / d.group;
         let pack = |weights: &[f32]| {
-            Rows::new(parts, filters, geometry.rows / SIDE, |row, step, values| {
+            Rows::new(filters, geometry.rows / SIDE, |row, step, values| {
                 let filter = &weights[row * d.patch_len()..][..d.patch_len()];
                 let taps = geometry.taps[step * STEP..].iter();
                 for (value, tap) in values.iter_mut().zip(taps) {
@@ -68,13 +68,12 @@ impl Filters {
         io.check(d);
         let weights = &self.groups[io.group];
         assert!(io.filters.start.is_multiple_of(PANEL));
-        let parts = weights.parts();
-        let block = g.block(io.count, BUDGET / parts.count(), SIDE);
+        let block = g.block(io.count, BUDGET / PARTS, SIDE);
         // Lines of memory that the words of one part take.
         let part = g.words(&block) / SIDE;
         let Buffer { lines: memory, padded, spare } = buffer;
-        let memory = memory.at_least(part * parts.count());
-        padded.prepare(g, &block, parts);
+        let memory = memory.at_least(part * PARTS);
+        padded.prepare(g, &block);
         let configured = Configured::new(amx);
         let wanted = g.lines_of(io.y.positions());
         for first in (0..io.count).step_by(block.pictures) {
@@ -194,12 +193,11 @@ impl Product<'_> {
             steps: self.weights.steps(),
             a: self.weights.panel(panel, 0),
             b: [words(&pair[0]), words(&pair[pair.len() - 1])],
-            b_second: (self.weights.parts().count() - 1) * self.part * size_of::<Line>(),
+            b_second: (PARTS - 1) * self.part * size_of::<Line>(),
             b_step: TILE,
             stream: 0,
         };
-        let (rows, parts) = (self.weights.tiles(panel), self.weights.parts());
-        let shape = Shape { rows, columns: pair.len(), parts };
+        let shape = Shape { rows: self.weights.tiles(panel), columns: pair.len() };
         let start = start.map_or(std::ptr::null(), std::ptr::from_ref);
         // SAFETY: the panel holds all steps, and so does each strip from each of its lines on.
         unsafe { micro::tile(configured, shape, &operands, start, sums) };
@@ -270,11 +268,11 @@ struct Padded {
 
 impl Padded {
     /// Makes room; padding is zero from now on.
-    fn prepare(&mut self, g: &Geometry, b: &Block, parts: Parts) {
+    fn prepare(&mut self, g: &Geometry, b: &Block) {
         // Vectors hang over on both sides.
         self.pitch = (g.width() + 2 * SIDE).next_multiple_of(SIDE);
         self.part = b.pictures * g.groups() * self.pitch;
-        self.words.at_least(self.part * parts.count()).fill(0);
+        self.words.at_least(self.part * PARTS).fill(0);
     }
 
     /// Reads a line of the picture that is number `i` of the block.
@@ -304,8 +302,7 @@ impl Padded {
                     _mm_prefetch::<_MM_HINT_T0>(from.wrapping_add(at).cast());
                 }
             }
-            let second = second.get_mut(range.clone()).unwrap_or_default();
-            interleave([even, odd], &mut first[range], second);
+            interleave([even, odd], &mut first[range.clone()], &mut second[range]);
         }
     }
 
@@ -345,11 +342,11 @@ impl Padded {
     }
 }
 
-/// Words of two rows of values, zeros behind their ends; and their second parts, if there is room.
+/// Words of two rows of values, zeros behind their ends; and their second parts.
 #[target_feature(enable = "avx512f")]
 fn interleave(rows: [&[f32]; 2], first: &mut [u32], second: &mut [u32]) {
     let count = first.len();
-    assert!(second.is_empty() || second.len() == count);
+    assert_eq!(second.len(), count);
     for at in (0..count).step_by(SIDE) {
         let lanes = |len: usize| ((1u32 << len.saturating_sub(at).min(SIDE)) - 1) as __mmask16;
         // SAFETY: lanes beyond the end of a slice are neither read nor written.
@@ -360,11 +357,9 @@ fn interleave(rows: [&[f32]; 2], first: &mut [u32], second: &mut [u32]) {
             };
             let [even, odd] = rows.map(load);
             let word = |i: usize| _mm512_or_si512(_mm512_srli_epi32::<16>(even[i]), odd[i]);
-            let to = first.as_mut_ptr().add(at).cast();
-            _mm512_mask_storeu_epi32(to, lanes(count), word(0));
-            if !second.is_empty() {
-                let to = second.as_mut_ptr().add(at).cast();
-                _mm512_mask_storeu_epi32(to, lanes(count), word(1));
+            for (i, part) in [&mut *first, &mut *second].into_iter().enumerate() {
+                let to = part.as_mut_ptr().add(at).cast();
+                _mm512_mask_storeu_epi32(to, lanes(count), word(i));
             }
         }
     }

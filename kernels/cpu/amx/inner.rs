@@ -3,7 +3,7 @@
 use super::detect::Configured;
 use super::micro::{self, Operands, Shape, Sums};
 use super::pack::{PANEL, Rows, split};
-use super::{Amx, Line, Parts, SIDE, STEP, TILE};
+use super::{Amx, Line, PARTS, SIDE, STEP, TILE};
 use crate::cpu::micro::bend;
 use crate::memory::Buffer;
 use std::arch::x86_64::*;
@@ -16,23 +16,16 @@ const BLOCK: usize = 64;
 /// by steps of 32 inputs: a tile of first parts, a tile of second parts.
 pub struct Columns {
     lines: Buffer<Line>,
-    parts: usize,
     inputs: usize,
     outputs: usize,
 }
 
 impl Columns {
     /// Packs weights; `weight` gives the one that leads from an input to an output.
-    pub fn new(
-        parts: Parts,
-        inputs: usize,
-        outputs: usize,
-        weight: impl Fn(usize, usize) -> f32,
-    ) -> Self {
-        let parts = parts.count();
+    pub fn new(inputs: usize, outputs: usize, weight: impl Fn(usize, usize) -> f32) -> Self {
         let (steps, panels) = (inputs.div_ceil(STEP), outputs.div_ceil(SIDE));
         let mut packed =
-            Self { lines: Buffer::zeroed(steps * panels * parts * SIDE), parts, inputs, outputs };
+            Self { lines: Buffer::zeroed(steps * panels * PARTS * SIDE), inputs, outputs };
         for output in 0..outputs {
             let (panel, column) = (output / SIDE, output % SIDE);
             for step in 0..steps {
@@ -41,7 +34,7 @@ impl Columns {
                     let input = step * STEP + 2 * pair;
                     let value = |i: usize| if i < inputs { weight(i, output) } else { 0.0 };
                     let (even, odd) = (split(value(input)), split(value(input + 1)));
-                    for part in 0..parts {
+                    for part in 0..PARTS {
                         let line = at + part * SIDE + pair;
                         packed.lines[line].0[column] = even[part] >> 16 | odd[part];
                     }
@@ -61,7 +54,7 @@ impl Columns {
         let block = step / BLOCK;
         let len = BLOCK.min(self.steps() - block * BLOCK);
         let steps = block * BLOCK * panels + panel * len + step % BLOCK;
-        steps * self.parts * SIDE
+        steps * PARTS * SIDE
     }
 
     /// Bytes that they take.
@@ -76,8 +69,7 @@ impl Columns {
 
     /// Packs inputs, `(rows, inputs)`, into the form that [`Columns::product`] takes.
     pub fn pack_inputs(&self, x: &[f32]) -> Rows {
-        let parts = if self.parts == 1 { Parts::One } else { Parts::Two };
-        Rows::new(parts, x.len() / self.inputs, self.steps(), |row, step, values| {
+        Rows::new(x.len() / self.inputs, self.steps(), |row, step, values| {
             let x = &x[row * self.inputs..][..self.inputs];
             let x = &x[step * STEP..x.len().min(step * STEP + STEP)];
             values[..x.len()].copy_from_slice(x);
@@ -99,14 +91,14 @@ impl Columns {
         y: &mut [f32],
     ) {
         assert!(outputs.start.is_multiple_of(SIDE) && outputs.end <= self.outputs);
-        assert_eq!((x.steps(), x.parts().count()), (self.steps(), self.parts));
+        assert_eq!(x.steps(), self.steps());
         assert_eq!(y.len(), x.rows() * outputs.len());
         assert!(bias.is_none_or(|b| b.len() >= outputs.len()));
         // Two panels at a time, half of all apart: memory delivers two streams faster than one.
         let (first_panel, panels) = (outputs.start / SIDE, outputs.len().div_ceil(SIDE));
         let (pairs, row_panels) = (panels.div_ceil(2), x.rows().div_ceil(PANEL));
         let mut sums = vec![Sums::ZERO; pairs * row_panels];
-        let step_bytes = self.parts * TILE;
+        let step_bytes = PARTS * TILE;
         let configured = Configured::new(amx);
         for first in (0..self.steps()).step_by(BLOCK) {
             let len = BLOCK.min(self.steps() - first);
@@ -120,13 +112,12 @@ impl Columns {
                         steps: len,
                         a: x.panel(r, first),
                         b: [panel(0), panel(1)],
-                        b_second: (self.parts - 1) * TILE,
+                        b_second: (PARTS - 1) * TILE,
                         b_step: step_bytes,
                         stream: if r == 0 { step_bytes } else { 0 },
                     };
                     let columns = if pair + pairs < panels { 2 } else { 1 };
-                    let (rows, parts) = (x.tiles(r), x.parts());
-                    let shape = Shape { rows, columns, parts };
+                    let shape = Shape { rows: x.tiles(r), columns };
                     let sums: *mut Sums = sums;
                     let start = if first > 0 { sums } else { std::ptr::null() };
                     // SAFETY: `x` and `self` hold `len` steps from `first` on.

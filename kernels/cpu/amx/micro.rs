@@ -4,7 +4,7 @@
 //! operands in 6 and 7; the three products of a step are ordered so that each operand is read once.
 
 use super::detect::Configured;
-use super::{Parts, SIDE, TILE};
+use super::{SIDE, TILE};
 use std::arch::asm;
 
 /// Operands of a [`tile`].
@@ -50,7 +50,6 @@ pub struct Shape {
     pub rows: usize,
     /// Right-hand tiles, one or two.
     pub columns: usize,
-    pub parts: Parts,
 }
 
 macro_rules! tile_loop {
@@ -109,7 +108,7 @@ macro_rules! tile_loop {
 }
 
 /// Computes one to four tiles of C over all steps. The sums begin as `start`, which may be `sums`, or as
-/// zero if it is null. `b_second` must be 0 for [`Parts::One`].
+/// zero if it is null.
 ///
 /// # Safety
 /// `a` must hold as many steps of the shape's tiles, `b` a tile of each part for each step; `start` must be
@@ -124,8 +123,8 @@ pub unsafe fn tile(
     const { assert!(TILE == 1024, "as the displacements below have it") };
     // SAFETY: tiles are configured; the caller promises what is read and written.
     unsafe {
-        match (shape.rows, shape.columns, shape.parts) {
-            (2, 2, Parts::Two) => tile_loop! {
+        match (shape.rows, shape.columns) {
+            (2, 2) => tile_loop! {
                 s, sums, start;
                 sums { "tmm0" "0", "tmm1" "1024", "tmm2" "2048", "tmm3" "3072" }
                 step {
@@ -154,7 +153,7 @@ pub unsafe fn tile(
                     "add {a}, 4096"
                 }
             },
-            (2, 1, Parts::Two) => tile_loop! {
+            (2, 1) => tile_loop! {
                 s, sums, start;
                 sums { "tmm0" "0", "tmm2" "2048" }
                 step {
@@ -174,7 +173,7 @@ pub unsafe fn tile(
                     "add {a}, 4096"
                 }
             },
-            (1, 2, Parts::Two) => tile_loop! {
+            (1, 2) => tile_loop! {
                 s, sums, start;
                 sums { "tmm0" "0", "tmm1" "1024" }
                 step {
@@ -195,7 +194,7 @@ pub unsafe fn tile(
                     "add {a}, 2048"
                 }
             },
-            (1, 1, Parts::Two) => tile_loop! {
+            (1, 1) => tile_loop! {
                 s, sums, start;
                 sums { "tmm0" "0" }
                 step {
@@ -210,62 +209,7 @@ pub unsafe fn tile(
                     "add {a}, 2048"
                 }
             },
-            (2, 2, Parts::One) => tile_loop! {
-                s, sums, start;
-                sums { "tmm0" "0", "tmm1" "1024", "tmm2" "2048", "tmm3" "3072" }
-                step {
-                    "sub {b0}, {second}"
-                    "sub {b1}, {second}"
-                    "tileloadd tmm4, [{a} + {line}*1]"
-                    "tileloadd tmm5, [{a} + {line}*1 + 1024]"
-                    "tileloadd tmm6, [{b0} + {line}*1]"
-                    "tileloadd tmm7, [{b1} + {line}*1]"
-                    "tdpbf16ps tmm0, tmm4, tmm6"
-                    "tdpbf16ps tmm1, tmm4, tmm7"
-                    "tdpbf16ps tmm2, tmm5, tmm6"
-                    "tdpbf16ps tmm3, tmm5, tmm7"
-                    "add {a}, 2048"
-                }
-            },
-            (2, 1, Parts::One) => tile_loop! {
-                s, sums, start;
-                sums { "tmm0" "0", "tmm2" "2048" }
-                step {
-                    "sub {b0}, {second}"
-                    "tileloadd tmm4, [{a} + {line}*1]"
-                    "tileloadd tmm5, [{a} + {line}*1 + 1024]"
-                    "tileloadd tmm6, [{b0} + {line}*1]"
-                    "tdpbf16ps tmm0, tmm4, tmm6"
-                    "tdpbf16ps tmm2, tmm5, tmm6"
-                    "add {a}, 2048"
-                }
-            },
-            (1, 2, Parts::One) => tile_loop! {
-                s, sums, start;
-                sums { "tmm0" "0", "tmm1" "1024" }
-                step {
-                    "sub {b0}, {second}"
-                    "sub {b1}, {second}"
-                    "tileloadd tmm4, [{a} + {line}*1]"
-                    "tileloadd tmm6, [{b0} + {line}*1]"
-                    "tileloadd tmm7, [{b1} + {line}*1]"
-                    "tdpbf16ps tmm0, tmm4, tmm6"
-                    "tdpbf16ps tmm1, tmm4, tmm7"
-                    "add {a}, 1024"
-                }
-            },
-            (1, 1, Parts::One) => tile_loop! {
-                s, sums, start;
-                sums { "tmm0" "0" }
-                step {
-                    "sub {b0}, {second}"
-                    "tileloadd tmm4, [{a} + {line}*1]"
-                    "tileloadd tmm6, [{b0} + {line}*1]"
-                    "tdpbf16ps tmm0, tmm4, tmm6"
-                    "add {a}, 1024"
-                }
-            },
-            (rows, columns, _) => unreachable!("no kernel has {rows}×{columns} tiles"),
+            (rows, columns) => unreachable!("no kernel has {rows}×{columns} tiles"),
         }
     }
 }

@@ -10,7 +10,6 @@
 //!
 //! costs three products of tiles and errs by about 2⁻¹⁷ of a·b: not quite `f32`, but a hundred times
 //! closer to it than `bf16`, at five times the speed (Henry, Tang and Heinecke, 2019).
-//! [`Parts::One`] leaves it at a₁·b₁.
 //!
 //! A tile holds 16 rows of 64 bytes. The left operand has 16 rows of 32 summed indices; the right one 16
 //! pairs of summed indices for 16 columns, so that a word holds both values of a pair.
@@ -30,23 +29,7 @@ pub(super) use conv::BUDGET;
 pub(super) use micro::chains;
 
 /// How many `bf16` stand for an `f32`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Parts {
-    /// One: `bf16` inputs and weights, `f32` sums.
-    One,
-    /// Two: almost `f32`.
-    Two,
-}
-
-impl Parts {
-    fn count(self) -> usize {
-        match self {
-            Self::One => 1,
-            Self::Two => 2,
-        }
-    }
-}
-
+pub(super) const PARTS: usize = 2;
 /// Rows of a tile, and columns of its words.
 pub(super) const SIDE: usize = 16;
 /// Summed indices of a step: two for each word of a row.

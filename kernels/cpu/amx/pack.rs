@@ -1,6 +1,6 @@
 //! From `f32` to the parts that tiles hold.
 
-use super::{Line, Parts, SIDE, STEP, ZEROS};
+use super::{Line, PARTS, SIDE, STEP, ZEROS};
 use crate::memory::Buffer;
 use std::arch::x86_64::*;
 
@@ -11,7 +11,6 @@ pub struct Rows {
     lines: Buffer<Line>,
     rows: usize,
     steps: usize,
-    parts: usize,
 }
 
 /// Rows of a panel: two tiles.
@@ -19,39 +18,32 @@ pub const PANEL: usize = 2 * SIDE;
 
 impl Rows {
     /// Packs `rows` rows of `steps · 32` values, of which `value` gives those of a row and a step.
-    pub fn new(
-        parts: Parts,
-        rows: usize,
-        steps: usize,
-        value: impl Fn(usize, usize, &mut [f32; STEP]),
-    ) -> Self {
+    pub fn new(rows: usize, steps: usize, value: impl Fn(usize, usize, &mut [f32; STEP])) -> Self {
         let mut packed = Self::default();
-        packed.pack(parts, rows, steps, value);
+        packed.pack(rows, steps, value);
         packed
     }
 
     /// The same into the memory that this one has.
     pub fn pack(
         &mut self,
-        parts: Parts,
         rows: usize,
         steps: usize,
         value: impl Fn(usize, usize, &mut [f32; STEP]),
     ) {
-        let parts = parts.count();
         let tiles = rows.div_ceil(SIDE);
-        self.lines.at_least(tiles * steps * parts * SIDE).fill(ZEROS);
-        (self.rows, self.steps, self.parts) = (rows, steps, parts);
+        self.lines.at_least(tiles * steps * PARTS * SIDE).fill(ZEROS);
+        (self.rows, self.steps) = (rows, steps);
         for row in 0..rows {
             let tiles = self.tiles(row / PANEL);
             let (panel, tile) = (self.panel_start(row / PANEL), row % PANEL / SIDE);
             for step in 0..steps {
                 let mut values = [0f32; STEP];
                 value(row, step, &mut values);
-                let step = panel + step * tiles * parts * SIDE;
+                let step = panel + step * tiles * PARTS * SIDE;
                 let line = |part: usize| step + (part * tiles + tile) * SIDE + row % SIDE;
                 let split = values.map(split);
-                for part in 0..parts {
+                for part in 0..PARTS {
                     let words = &mut self.lines[line(part)].0;
                     for (word, pair) in words.iter_mut().zip(split.as_chunks::<2>().0) {
                         *word = pair[0][part] >> 16 | pair[1][part];
@@ -62,7 +54,7 @@ impl Rows {
     }
 
     fn panel_start(&self, panel: usize) -> usize {
-        panel * 2 * self.steps * self.parts * SIDE
+        panel * 2 * self.steps * PARTS * SIDE
     }
 
     /// Tiles of a panel: one or two.
@@ -72,7 +64,7 @@ impl Rows {
 
     /// Where a panel's step begins.
     pub fn panel(&self, panel: usize, step: usize) -> *const u8 {
-        let at = self.panel_start(panel) + step * self.tiles(panel) * self.parts * SIDE;
+        let at = self.panel_start(panel) + step * self.tiles(panel) * PARTS * SIDE;
         self.lines[at..].as_ptr().cast()
     }
 
@@ -84,11 +76,6 @@ impl Rows {
     /// Summed indices, by 32.
     pub fn steps(&self) -> usize {
         self.steps
-    }
-
-    /// Parts of each value.
-    pub fn parts(&self) -> Parts {
-        if self.parts == 1 { Parts::One } else { Parts::Two }
     }
 
     /// Bytes that it takes.
