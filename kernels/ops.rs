@@ -63,6 +63,22 @@ impl ConvDims {
         self.output[0] * self.output[1]
     }
 
+    /// The convolution over output gradients that gives input gradients, with [flipped](crate::cpu::conv::flipped)
+    /// filters; none where windows do not follow one another, or padding goes beyond their reach.
+    pub fn transposed(&self) -> Option<Self> {
+        let w = &self.window;
+        let pad = |axis: usize| (w.extent(axis) - 1).checked_sub(w.pad[axis]);
+        let pad = [pad(0)?, pad(1)?];
+        (w.stride == [1, 1]).then_some(Self {
+            channels: self.filters,
+            input: self.output,
+            filters: self.channels,
+            output: self.input,
+            group: self.group,
+            window: Window { pad, ..*w },
+        })
+    }
+
     /// Whether the patch matrix is the input itself: 1×1 windows, one after the other, no border.
     pub fn is_pointwise(&self) -> bool {
         let w = &self.window;

@@ -281,16 +281,87 @@ pub fn transposed_by_gemm(
         out.fill(bias.map_or(0.0, |b| b[c]));
     }
     let (k, n) = (d.filters / d.group, d.positions());
-    let mut patches = vec![0.0; d.patch_len() * n];
+    let mut laid_out = std::mem::take(&mut work.picture);
+    let patches = laid_out.at_least(d.patch_len() * n);
     let groups = y.chunks_exact_mut(d.channels / d.group * plane);
     for (g, out) in groups.enumerate() {
         let m = d.patch_len();
         let weights = Left::Matrix(Matrix::transposed(&weights[g * k * m..][..k * m], m));
         let x = Matrix::rows(&x[g * k * n..][..k * n], n);
-        let target = Target { data: &mut patches, row: n, start: Start::Zero, relu: None };
+        let target = Target { data: patches, row: n, start: Start::Zero, relu: None };
         gemm::fast(work, Sizes { m, n, k }, weights, &x, target);
-        col2im(d, &patches, out);
+        col2im(d, patches, out);
     }
+    work.picture = laid_out;
+}
+
+/// Weight gradients of one picture, plain: `dw += Σ dy · x` over every position that a weight meets, each
+/// sum in `f64`.
+///
+/// `x` is `(d.channels, d.input)`, `dy` `(d.filters, d.output)`, `dw` like the weights.
+pub fn weights_back_plain(d: &ConvDims, x: &[f32], dy: &[f32], dw: &mut [f32]) {
+    let [height, width] = d.input;
+    let [out_h, out_w] = d.output;
+    let [kh, kw] = d.window.kernel;
+    let (in_group, out_group) = (d.channels / d.group, d.filters / d.group);
+    for (at, dw) in dw.iter_mut().enumerate() {
+        let (f, c, ky, kx) =
+            (at / d.patch_len(), at / (kh * kw) % in_group, at / kw % kh, at % kw);
+        let plane = &x[(f / out_group * in_group + c) * height * width..];
+        let mut sum = 0.0;
+        for oy in 0..out_h {
+            let Some(iy) = source(d, 0, oy, ky) else { continue };
+            for ox in 0..out_w {
+                let Some(ix) = source(d, 1, ox, kx) else { continue };
+                let dy = dy[(f * out_h + oy) * out_w + ox];
+                sum += dy as f64 * plane[iy * width + ix] as f64;
+            }
+        }
+        *dw = (*dw as f64 + sum) as f32;
+    }
+}
+
+/// The same by a matrix product of each group's output gradients with its patches.
+pub fn weights_back_by_gemm(
+    work: &mut Workspace,
+    d: &ConvDims,
+    x: &[f32],
+    dy: &[f32],
+    dw: &mut [f32],
+) {
+    let (m, n, k) = (d.filters / d.group, d.patch_len(), d.positions());
+    let planes = d.input_len() / d.group;
+    let mut laid_out = std::mem::take(&mut work.picture);
+    for (g, dw) in dw.chunks_exact_mut(m * n).enumerate() {
+        let planes = &x[g * planes..][..planes];
+        let patches = match d.is_pointwise() {
+            true => planes,
+            false => {
+                let patches = laid_out.at_least(n * k);
+                Patches { dims: d, planes }.pack(0..n, 0..k, k, patches);
+                patches
+            }
+        };
+        let dy = Left::Matrix(Matrix::rows(&dy[g * m * k..][..m * k], k));
+        let c = Target { data: dw, row: n, start: Start::C, relu: None };
+        gemm::fast(work, Sizes { m, n, k }, dy, &Matrix::transposed(patches, k), c);
+    }
+    work.picture = laid_out;
+}
+
+/// Filters as [`ConvDims::transposed`] wants them: `(channels, filters / group, kh, kw)`, windows turned
+/// by half a circle.
+pub fn flipped(d: &ConvDims, weights: &[f32]) -> Vec<f32> {
+    let [kh, kw] = d.window.kernel;
+    let (taps, in_group, out_group) = (kh * kw, d.channels / d.group, d.filters / d.group);
+    let mut turned = vec![0.0; weights.len()];
+    for (at, window) in turned.chunks_exact_mut(taps).enumerate() {
+        let (channel, f) = (at / out_group, at % out_group);
+        let (group, c) = (channel / in_group, channel % in_group);
+        let from = &weights[((group * out_group + f) * in_group + c) * taps..][..taps];
+        window.iter_mut().zip(from.iter().rev()).for_each(|(to, from)| *to = *from);
+    }
+    turned
 }
 
 /// Adds a patch matrix back onto the planes it was taken from: what [`Patches`] takes out.
@@ -387,6 +458,40 @@ pub(super) mod tests {
             transposed_plain(d, &x, &weights, Some(&bias), &mut want);
             transposed_by_gemm(work, d, &x, &weights, Some(&bias), &mut got);
             assert_close(&want, &got);
+        }
+    }
+
+    #[test]
+    fn gradients_are_the_adjoints_of_the_convolution() {
+        let window = |kernel, stride, pad, dilation| Window { kernel, stride, pad, dilation };
+        let cases = [
+            dims(4, 6, 2, [7, 9], window([3, 2], [2, 1], [1, 0], [1, 1])),
+            dims(3, 5, 1, [11, 8], window([3, 3], [1, 1], [2, 1], [2, 1])),
+            dims(2, 4, 2, [5, 5], window([5, 5], [1, 1], [0, 3], [1, 1])),
+            dims(3, 7, 1, [4, 6], window([1, 1], [1, 1], [0, 0], [1, 1])),
+        ];
+        let product = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
+        for (d, kernels) in cases.iter().flat_map(|d| available().iter().map(move |k| (d, k))) {
+            let (x, dy) = (numbers(d.input_len()), numbers(d.output_len()));
+            let weights = numbers(d.filters * d.patch_len());
+            // Σ dy · conv(x, w) is linear in w: its gradient times w is its value.
+            let mut y = vec![0.0; d.output_len()];
+            plain(d, &x, &weights, None, &mut y);
+            let mut dw = vec![0.5; weights.len()];
+            weights_back_plain(d, &x, &dy, &mut dw);
+            let want = product(&y, &dy) + 0.5 * weights.iter().sum::<f32>();
+            assert!((product(&dw, &weights) - want).abs() < 1e-3, "{d:?}");
+            let mut fast = vec![0.5; weights.len()];
+            weights_back_by_gemm(&mut Workspace::new(kernels), d, &x, &dy, &mut fast);
+            dw.iter().zip(&fast).for_each(|(w, g)| assert!((w - g).abs() < 1e-4, "{w} {g}"));
+
+            let mut want = vec![0.0; d.input_len()];
+            transposed_plain(d, &dy, &weights, None, &mut want);
+            if let Some(back) = d.transposed() {
+                let mut got = vec![0.0; d.input_len()];
+                plain(&back, &dy, &flipped(d, &weights), None, &mut got);
+                assert_close(&want, &got);
+            }
         }
     }
 

@@ -213,6 +213,124 @@ pub unsafe fn tile(
         }
     }
 }
+/// Operands of a [`sliding_tile`].
+pub struct Sliding {
+    /// Steps: 32 summed indices each.
+    pub steps: usize,
+    /// Left-hand rows of first parts, of one or two tiles; a step's values follow the last one's.
+    pub a: [*const u8; 2],
+    /// From one left-hand row to the next, in bytes.
+    pub a_row: usize,
+    /// From a left-hand row of first parts to that of second parts, in bytes.
+    pub a_second: usize,
+    /// For each step a right-hand tile of first parts and one of second parts.
+    pub b: [*const u8; 2],
+}
+
+macro_rules! sliding_loop {
+    (
+        $s:ident, $sums:ident;
+        sums { $($tile:literal $at:literal),* }
+        left { $($left:literal)* }
+        right { $($right:literal)* }
+        right_second { $($second:literal)* }
+        multiply { $($multiply:literal)* }
+    ) => {
+        asm!(
+            $(concat!("tileloadd ", $tile, ", [{c} + {line}*1 + ", $at, "]"),)*
+            "2:",
+            $($left,)*
+            $($second,)*
+            $($multiply,)*
+            $($right,)*
+            $($multiply,)*
+            "add {a0}, {second}",
+            "add {a1}, {second}",
+            $($left,)*
+            $($multiply,)*
+            "sub {a0}, {back}",
+            "sub {a1}, {back}",
+            "add {b0}, 2048",
+            "add {b1}, 2048",
+            "dec {steps}",
+            "jnz 2b",
+            $(concat!("tilestored [{c} + {line}*1 + ", $at, "], ", $tile),)*
+            a0 = inout(reg) $s.a[0] => _,
+            a1 = inout(reg) $s.a[1] => _,
+            row = in(reg) $s.a_row,
+            second = in(reg) $s.a_second,
+            back = in(reg) $s.a_second.wrapping_sub(64),
+            b0 = inout(reg) $s.b[0] => _,
+            b1 = inout(reg) $s.b[1] => _,
+            line = in(reg) 64usize,
+            steps = inout(reg) $s.steps => _,
+            c = in(reg) $sums,
+            out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+            out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+            options(nostack),
+        )
+    };
+}
+
+/// Adds one to four tiles of products to `sums`; the left-hand rows lie anywhere, in plain order, so that one
+/// copy of a picture serves every tap of a window.
+///
+/// # Safety
+/// There must be a step at least; each of sixteen rows of `a` must hold all steps of both parts, `b` two
+/// tiles a step; `sums` must be writable.
+pub unsafe fn sliding_tile(_: &Configured, shape: Shape, s: &Sliding, sums: *mut Sums) {
+    const { assert!(TILE == 1024, "as the displacements below have it") };
+    // SAFETY: tiles are configured; the caller promises what is read and written.
+    unsafe {
+        match (shape.rows, shape.columns) {
+            (2, 2) => sliding_loop! {
+                s, sums;
+                sums { "tmm0" "0", "tmm1" "1024", "tmm2" "2048", "tmm3" "3072" }
+                left { "tileloadd tmm4, [{a0} + {row}*1]" "tileloadd tmm5, [{a1} + {row}*1]" }
+                right { "tileloadd tmm6, [{b0} + {line}*1]" "tileloadd tmm7, [{b1} + {line}*1]" }
+                right_second {
+                    "tileloadd tmm6, [{b0} + {line}*1 + 1024]"
+                    "tileloadd tmm7, [{b1} + {line}*1 + 1024]"
+                }
+                multiply {
+                    "tdpbf16ps tmm0, tmm4, tmm6"
+                    "tdpbf16ps tmm1, tmm4, tmm7"
+                    "tdpbf16ps tmm2, tmm5, tmm6"
+                    "tdpbf16ps tmm3, tmm5, tmm7"
+                }
+            },
+            (2, 1) => sliding_loop! {
+                s, sums;
+                sums { "tmm0" "0", "tmm2" "2048" }
+                left { "tileloadd tmm4, [{a0} + {row}*1]" "tileloadd tmm5, [{a1} + {row}*1]" }
+                right { "tileloadd tmm6, [{b0} + {line}*1]" }
+                right_second { "tileloadd tmm6, [{b0} + {line}*1 + 1024]" }
+                multiply { "tdpbf16ps tmm0, tmm4, tmm6" "tdpbf16ps tmm2, tmm5, tmm6" }
+            },
+            (1, 2) => sliding_loop! {
+                s, sums;
+                sums { "tmm0" "0", "tmm1" "1024" }
+                left { "tileloadd tmm4, [{a0} + {row}*1]" }
+                right { "tileloadd tmm6, [{b0} + {line}*1]" "tileloadd tmm7, [{b1} + {line}*1]" }
+                right_second {
+                    "tileloadd tmm6, [{b0} + {line}*1 + 1024]"
+                    "tileloadd tmm7, [{b1} + {line}*1 + 1024]"
+                }
+                multiply { "tdpbf16ps tmm0, tmm4, tmm6" "tdpbf16ps tmm1, tmm4, tmm7" }
+            },
+            (1, 1) => sliding_loop! {
+                s, sums;
+                sums { "tmm0" "0" }
+                left { "tileloadd tmm4, [{a0} + {row}*1]" }
+                right { "tileloadd tmm6, [{b0} + {line}*1]" }
+                right_second { "tileloadd tmm6, [{b0} + {line}*1 + 1024]" }
+                multiply { "tdpbf16ps tmm0, tmm4, tmm6" }
+            },
+            (rows, columns) => unreachable!("no kernel has {rows}×{columns} tiles"),
+        }
+    }
+}
+
 /// Products of tiles that wait for nothing; how many floating-point operations they were.
 pub fn chains(amx: super::Amx) -> f64 {
     const ROUNDS: usize = 20_000;

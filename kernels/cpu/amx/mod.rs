@@ -16,12 +16,17 @@
 
 mod conv;
 mod detect;
+mod gemm;
+mod gradient;
 mod inner;
 mod micro;
 mod pack;
+mod words;
 
 pub use conv::{Buffer, Filters};
 pub use detect::Amx;
+pub use gemm::{Packed, product};
+pub use gradient::{Accumulators, weights_back};
 pub use inner::Columns;
 pub use pack::Rows;
 
