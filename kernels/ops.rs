@@ -323,3 +323,91 @@ pub struct BlockCopy {
     /// The same in the destination.
     pub to: [usize; 2],
 }
+
+/// How a gradient changes a weight. In the formulas g is the gradient, α the rate, h the first history
+/// and k the second, which both start at zero; then `w -= step`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum UpdateRule {
+    /// Gradient descent with momentum (Polyak, 1964): `h = α g + μ h`, `step = h`.
+    Sgd {
+        /// μ.
+        momentum: f32,
+    },
+    /// Nesterov's accelerated gradient (Nesterov, 1983): `h' = α g + μ h`, `step = (1 + μ) h' − μ h`.
+    Nesterov {
+        /// μ.
+        momentum: f32,
+    },
+    /// AdaGrad (Duchi et al., 2011): `h += g²`, `step = α g / (√h + δ)`.
+    AdaGrad {
+        /// δ.
+        delta: f32,
+    },
+    /// RMSProp (Tieleman and Hinton, 2012): `h = (1 − ρ) g² + ρ h`, `step = α g / (√h + δ)`.
+    RmsProp {
+        /// ρ.
+        decay: f32,
+        /// δ.
+        delta: f32,
+    },
+    /// AdaDelta (Zeiler, 2012): `h = (1 − μ) g² + μ h`, `s = g √((k + δ) / (h + δ))`,
+    /// `k = (1 − μ) s² + μ k`, `step = α s`.
+    AdaDelta {
+        /// μ.
+        momentum: f32,
+        /// δ.
+        delta: f32,
+    },
+    /// Adam (Kingma and Ba, 2015): `h = (1 − μ) g + μ h`, `k = (1 − ν) g² + ν k`,
+    /// `step = α c h / (√k + δ)`.
+    Adam {
+        /// μ.
+        momentum: f32,
+        /// ν.
+        momentum2: f32,
+        /// δ.
+        delta: f32,
+        /// c in the t-th update, counted from 1: `√(1 − νᵗ) / (1 − μᵗ)`.
+        correction: f32,
+    },
+}
+
+impl UpdateRule {
+    /// Numbers remembered for each weight: 1 or 2.
+    pub fn histories(&self) -> usize {
+        match self {
+            Self::Sgd { .. } | Self::Nesterov { .. } => 1,
+            Self::AdaGrad { .. } | Self::RmsProp { .. } => 1,
+            Self::AdaDelta { .. } | Self::Adam { .. } => 2,
+        }
+    }
+}
+
+/// What pulls weights towards zero.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Penalty {
+    /// Nothing.
+    None,
+    /// `g += decay · sign(w)`; the sign of zero is zero.
+    L1,
+    /// `g += decay · w`.
+    #[default]
+    L2,
+}
+
+/// One update of one parameter: `g · clip · average`, then the penalty, then the rule.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Update {
+    /// How the gradient changes the weight.
+    pub rule: UpdateRule,
+    /// The solver's rate × the parameter's `lr_mult`.
+    pub rate: f32,
+    /// The solver's `weight_decay` × the parameter's `decay_mult`.
+    pub decay: f32,
+    /// What `decay` multiplies.
+    pub penalty: Penalty,
+    /// The factor that shortens all gradients to `clip_gradients`; 1 where they are short enough.
+    pub clip: f32,
+    /// 1 / the number of batches whose gradients were summed (`iter_size`).
+    pub average: f32,
+}

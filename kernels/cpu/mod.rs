@@ -32,4 +32,5 @@ pub mod reduce;
 mod simd;
 pub mod softmax;
 pub mod table;
+pub mod update;
 pub mod winograd;
