@@ -10,7 +10,7 @@ use super::panels::{Columns, Panels};
 use super::planes::Planes;
 use super::table::Kernels;
 use crate::memory::Buffer;
-use crate::ops::ConvDims;
+use crate::ops::{Algorithm, ConvDims};
 use std::ops::Range;
 
 /// Input row or column that tap `tap` of output position `at` reads; `None` outside the picture.
@@ -347,6 +347,31 @@ pub fn weights_back_by_gemm(
         gemm::fast(work, Sizes { m, n, k }, dy, &Matrix::transposed(patches, k), c);
     }
     work.picture = laid_out;
+}
+
+/// Adds the weight gradients of several pictures to `dw`: in tiles of `bf16` if `how` is
+/// [`Algorithm::Tiles`], else by matrix products. One thread.
+///
+/// # Panics
+/// When a slice is too short, or the kernels have no such tiles.
+pub fn weights_back(
+    work: &mut Workspace,
+    how: Algorithm,
+    d: &ConvDims,
+    [x, dy]: [&[f32]; 2],
+    dw: &mut [f32],
+) {
+    match how {
+        #[cfg(target_arch = "x86_64")]
+        Algorithm::Tiles => {
+            let amx = work.kernels.amx().expect("tiles");
+            super::amx::weights_back(amx, work.kernels, d, [x, dy], dw, &mut work.accumulators);
+        }
+        _ => {
+            let pictures = x.chunks_exact(d.input_len()).zip(dy.chunks_exact(d.output_len()));
+            pictures.for_each(|(x, dy)| weights_back_by_gemm(work, d, x, dy, dw));
+        }
+    }
 }
 
 /// Filters as [`ConvDims::transposed`] wants them: `(channels, filters / group, kh, kw)`, windows turned

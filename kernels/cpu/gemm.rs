@@ -18,6 +18,7 @@ use super::panels::{Columns, PackedRows, Panels, pack_rows, panel_height};
 use super::simd::{Simd, SimdOp, TILE_VECTORS};
 use super::table::Kernels;
 use crate::memory::Buffer;
+use crate::ops::Algorithm;
 use std::ops::Range;
 
 /// A matrix inside a slice: element (i, j) is `data[i · row + j · col]`.
@@ -160,6 +161,10 @@ pub struct Workspace {
     pub(super) winograd: super::winograd::Buffers,
     #[cfg(target_arch = "x86_64")]
     pub(super) tiles: super::amx::Buffer,
+    #[cfg(target_arch = "x86_64")]
+    pub(super) packed: super::amx::Packed,
+    #[cfg(target_arch = "x86_64")]
+    pub(super) accumulators: super::amx::Accumulators,
 }
 
 impl Workspace {
@@ -173,6 +178,10 @@ impl Workspace {
             winograd: Default::default(),
             #[cfg(target_arch = "x86_64")]
             tiles: Default::default(),
+            #[cfg(target_arch = "x86_64")]
+            packed: Default::default(),
+            #[cfg(target_arch = "x86_64")]
+            accumulators: Default::default(),
         }
     }
 }
@@ -217,6 +226,21 @@ pub fn fast(work: &mut Workspace, s: Sizes, a: Left, b: &impl Columns, c: Target
                 });
             }
         }
+    }
+}
+
+/// The same with both sides laid out on the way, in tiles of `bf16` if `how` is [`Algorithm::Tiles`]: for
+/// operands that change before they are used again.
+///
+/// # Panics
+/// When a slice is too short for its sizes, or the kernels have no such tiles.
+pub fn once(work: &mut Workspace, how: Algorithm, s: Sizes, a: Matrix, b: Matrix, c: Target) {
+    match how {
+        #[cfg(target_arch = "x86_64")]
+        Algorithm::Tiles => {
+            super::amx::product(work.kernels.amx().expect("tiles"), s, a, b, c, &mut work.packed);
+        }
+        _ => fast(work, s, Left::Matrix(a), &b, c),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Weights changed by their gradients: the solvers' update rules.
 //!
-//! Flows in: a parameter's weights, gradient and histories. Flows out: new weights and histories, and a
-//! gradient of zero for the next batches to add to. Each element is read and written once.
+//! Flows in: a parameter's weights, gradient and histories. Flows out: new weights and histories. Each
+//! element is read and written once.
 //!
 //! Operations are in Caffe's order, each rounded to `f32` by itself (nothing is fused), so that every
 //! instruction set gives the same bits.
@@ -14,18 +14,18 @@ pub fn update_fast(
     kernels: &Kernels,
     u: &Update,
     w: &mut [f32],
-    g: &mut [f32],
+    g: &[f32],
     h: &mut [f32],
     h2: &mut [f32],
 ) {
     kernels.compile(|| update(u, w, g, h, h2));
 }
 
-/// Changes weights `w` and histories `h` and `h2` by the gradient `g`, which becomes zero.
+/// Changes weights `w` and histories `h` and `h2` by the gradient `g`.
 ///
 /// All have one length; `h2` is empty where the rule has one history.
 #[inline(always)]
-pub fn update(u: &Update, w: &mut [f32], g: &mut [f32], h: &mut [f32], h2: &mut [f32]) {
+pub fn update(u: &Update, w: &mut [f32], g: &[f32], h: &mut [f32], h2: &mut [f32]) {
     let rate = u.rate;
     match u.rule {
         UpdateRule::Sgd { momentum } => one(u, w, g, h, |g, h| {
@@ -84,7 +84,7 @@ fn sign(x: f32) -> f32 {
 fn one(
     u: &Update,
     w: &mut [f32],
-    g: &mut [f32],
+    g: &[f32],
     h: &mut [f32],
     step: impl Fn(f32, &mut f32) -> f32,
 ) {
@@ -92,7 +92,6 @@ fn one(
     let gradient = penalised(u);
     for ((w, g), h) in w.iter_mut().zip(g).zip(h) {
         *w -= step(gradient(*g, *w), h);
-        *g = 0.0;
     }
 }
 
@@ -101,7 +100,7 @@ fn one(
 fn two(
     u: &Update,
     w: &mut [f32],
-    g: &mut [f32],
+    g: &[f32],
     [h, h2]: [&mut [f32]; 2],
     step: impl Fn(f32, &mut f32, &mut f32) -> f32,
 ) {
@@ -109,7 +108,6 @@ fn two(
     let gradient = penalised(u);
     for (((w, g), h), h2) in w.iter_mut().zip(g).zip(h).zip(h2) {
         *w -= step(gradient(*g, *w), h, h2);
-        *g = 0.0;
     }
 }
 
@@ -147,9 +145,7 @@ mod tests {
         let [mut w, mut h, mut h2] = [[1.0], [0.0], [0.0]];
         for gradient in [2.0, 1.0] {
             let second = if rule.histories() == 2 { &mut h2[..] } else { &mut [] };
-            let mut g = [gradient];
-            update(&plain(rule), &mut w, &mut g, &mut h, second);
-            assert_eq!(g, [0.0]);
+            update(&plain(rule), &mut w, &[gradient], &mut h, second);
         }
         [w[0], h[0], h2[0]]
     }
@@ -184,7 +180,7 @@ mod tests {
         let u = Update { decay: 0.5, clip: 0.25, average: 0.5, ..plain(rule) };
         let step = |penalty, weight: f32| {
             let [mut w, mut h] = [[weight], [0.0]];
-            update(&Update { penalty, ..u }, &mut w, &mut [8.0], &mut h, &mut []);
+            update(&Update { penalty, ..u }, &mut w, &[8.0], &mut h, &mut []);
             weight - w[0]
         };
         assert_eq!(step(Penalty::None, 4.0), 0.5 * 1.0);
@@ -209,13 +205,13 @@ mod tests {
         ];
         let run = |u: &Update, kernels: Option<&Kernels>| {
             let squared = |x: Vec<f32>| x.iter().map(|x| x * x).collect::<Vec<f32>>();
-            let (mut w, mut g, mut h) = (numbers(0), numbers(50), squared(numbers(100)));
+            let (mut w, g, mut h) = (numbers(0), numbers(50), squared(numbers(100)));
             let mut h2 = if u.rule.histories() == 2 { squared(numbers(150)) } else { vec![] };
             match kernels {
-                Some(k) => update_fast(k, u, &mut w, &mut g, &mut h, &mut h2),
-                None => update(u, &mut w, &mut g, &mut h, &mut h2),
+                Some(k) => update_fast(k, u, &mut w, &g, &mut h, &mut h2),
+                None => update(u, &mut w, &g, &mut h, &mut h2),
             }
-            [w, g, h, h2].map(|x| x.into_iter().map(f32::to_bits).collect::<Vec<u32>>())
+            [w, h, h2].map(|x| x.into_iter().map(f32::to_bits).collect::<Vec<u32>>())
         };
         for rule in rules {
             for penalty in [Penalty::L1, Penalty::L2] {

@@ -17,7 +17,7 @@ pub use reference::Reference;
 use likenet_kernels::cpu::argmax::TopK;
 use likenet_kernels::ops::{
     Algorithm, AxisView, BlockCopy, ConvDims, Eltwise, HingeNorm, LrnParams, Normalization,
-    PoolDims, Precision, Reduction, Unary,
+    PoolDims, Precision, Reduction, Unary, Update,
 };
 use std::ops::Range;
 use std::sync::Arc;
@@ -55,6 +55,39 @@ pub struct Weighted {
     pub bias: Option<View>,
     /// Output.
     pub y: View,
+}
+
+/// An operation's input and output, and the gradients of both: `dx` is made from the others.
+#[derive(Clone, Copy, Debug)]
+pub struct Chain {
+    /// Input.
+    pub x: View,
+    /// Output.
+    pub y: View,
+    /// The output's gradient.
+    pub dy: View,
+    /// The input's gradient.
+    pub dx: View,
+}
+
+/// Where the gradient of a parameter goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Gradient {
+    /// There.
+    pub to: View,
+    /// Whether it is added to what is there, or replaces it.
+    pub add: bool,
+}
+
+/// A parameter, its gradient, and what a solver remembers of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Learnt {
+    /// Values.
+    pub weight: View,
+    /// Gradient.
+    pub gradient: View,
+    /// Histories, as many as the rule has; the others are not used.
+    pub histories: [View; 2],
 }
 
 /// Some pictures of a batch at a time, through several layers.
@@ -100,6 +133,9 @@ pub struct Choice {
 pub enum Prepare {
     /// Of a convolution.
     Conv(ConvDims, Algorithm, View),
+    /// Of the convolution that gives a convolution's input gradients: that of [`ConvDims::transposed`], with
+    /// flipped filters.
+    ConvBack(ConvDims, Algorithm, View),
     /// Of a fully connected layer.
     Inner(InnerDims, Algorithm, View),
 }
@@ -210,6 +246,76 @@ pub trait Backend: Send {
     fn squared_distance(&mut self, divisor: f32, a: View, b: View, y: View);
     /// Share of predictions whose `top` best hold the label; and the same for each class.
     fn accuracy(&mut self, v: AxisView, top: usize, ignore: Option<i32>, io: Judged);
+
+    // Backward. Gradients of blobs are overwritten.
+
+    /// Every element becomes `value`.
+    fn fill(&mut self, value: f32, y: View);
+    /// How this backend computes weight gradients of convolutions: as `wanted`, if that can be had.
+    fn gradient_algorithm(&self, wanted: Option<Algorithm>) -> Algorithm;
+    /// Input gradients of a convolution, `io.x` being the gradients of its output and `io.y` those of its
+    /// input. `how` is that of [`ConvDims::transposed`], if there is such a convolution.
+    fn conv_back(&mut self, d: &ConvDims, how: Algorithm, io: Weighted);
+    /// Weight gradients of a convolution.
+    fn conv_weights_back(&mut self, d: &ConvDims, how: Algorithm, io: [View; 2], dw: Gradient);
+    /// Input gradients of a fully connected layer, `io.x` being the gradients of its output and `io.y`
+    /// those of its input.
+    fn inner_back(&mut self, d: &InnerDims, how: Algorithm, io: Weighted);
+    /// Weight gradients of a fully connected layer from its input and the gradients of its output.
+    fn inner_weights_back(&mut self, d: &InnerDims, how: Algorithm, io: [View; 2], dw: Gradient);
+    /// `Σ a · b`, or `Σ a`, over all but the axis.
+    fn sum_products(&mut self, v: AxisView, a: View, b: Option<View>, out: Gradient);
+
+    /// Gradient of MAX pooling.
+    fn max_pool_back(&mut self, d: &PoolDims, io: Chain);
+    /// Gradient of AVE pooling.
+    fn ave_pool_back(&mut self, d: &PoolDims, dy: View, dx: View);
+    /// Gradient of [`Backend::lrn_across`].
+    fn lrn_across_back(&mut self, p: &LrnParams, channels: usize, plane: usize, io: Chain);
+    /// Gradient of [`Backend::lrn_within`].
+    fn lrn_within_back(&mut self, p: &LrnParams, input: [usize; 2], io: Chain);
+    /// ReLU's gradient in place, from its output.
+    fn relu_back(&mut self, slope: f32, y: View, d: View);
+    /// Gradient of a function of each element.
+    fn unary_back(&mut self, op: &Unary, io: Chain);
+    /// Input gradient of PReLU.
+    fn prelu_back(&mut self, v: AxisView, slope: View, io: Chain);
+    /// Gradient of PReLU's slopes.
+    fn prelu_slope_back(&mut self, v: AxisView, io: [View; 2], dslope: Gradient);
+    /// Gradient of input number `which` of [`Backend::eltwise`].
+    fn eltwise_back(&mut self, op: &Eltwise, which: usize, xs: &[View], dy: View, dx: View);
+    /// Gradient of [`Backend::standardise`]; `own` if the moments are those of its input.
+    fn standardise_back(&mut self, v: AxisView, own: bool, variance: View, eps: f32, io: Chain);
+    /// Gradient of [`Backend::mvn`].
+    fn mvn_back(&mut self, len: usize, deviation: Option<f32>, io: Chain);
+    /// Gradient of softmax.
+    fn softmax_back(&mut self, v: AxisView, io: Chain);
+    /// Gradient of [`Backend::reduce`].
+    fn reduce_back(&mut self, op: Reduction, len: usize, coeff: f32, io: Chain);
+    /// Gradient of softmax and [`Backend::cross_entropy`] together, times `weight`.
+    fn cross_entropy_back(&mut self, v: AxisView, rule: &LossRule, io: LossBack);
+    /// Gradient of [`Backend::sigmoid_cross_entropy`], times `weight`.
+    fn sigmoid_cross_entropy_back(&mut self, rule: &LossRule, io: LossBack);
+    /// Gradient of [`Backend::hinge`], times `weight`.
+    fn hinge_back(&mut self, norm: HingeNorm, classes: usize, io: LossBack);
+
+    /// Σ x².
+    fn sum_of_squares(&self, x: View) -> f64;
+    /// Changes a parameter by its gradient.
+    fn update(&mut self, u: &Update, p: Learnt);
+}
+
+/// Operands of a loss's gradient.
+#[derive(Clone, Copy, Debug)]
+pub struct LossBack {
+    /// Scores, or what the loss made of them: probabilities.
+    pub x: View,
+    /// Labels or targets.
+    pub labels: View,
+    /// The gradient of the loss itself.
+    pub weight: f32,
+    /// The gradient of the scores.
+    pub dx: View,
 }
 
 /// Predictions, labels, and where their accuracy goes.
@@ -232,6 +338,9 @@ pub struct Settings {
     pub threads: usize,
     /// How weights are kept.
     pub weights: Precision,
+    /// Weights change from pass to pass: those of fully connected layers are laid out on the way, for each
+    /// pass anew, instead of being kept a second time in another form.
+    pub changing: bool,
 }
 
 /// The backend of that name, `cpu` or `reference`.

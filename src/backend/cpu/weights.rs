@@ -4,6 +4,7 @@ use super::super::memory::Memory;
 use super::super::{Prepare, Slot};
 use super::team::Team;
 use likenet_kernels::cpu::columns::round_rows;
+use likenet_kernels::cpu::conv::flipped;
 use likenet_kernels::cpu::filters::Filters;
 use likenet_kernels::cpu::inner;
 use likenet_kernels::cpu::table::Kernels;
@@ -18,7 +19,14 @@ pub struct PackedWeights {
     precision: Precision,
     /// Those of another backend, which are looked for too.
     below: Option<Arc<PackedWeights>>,
-    slots: HashMap<Slot, Packed>,
+    slots: HashMap<(Slot, Way), Packed>,
+}
+
+/// What weights are packed for: a parameter may be there once for each.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Way {
+    Forward,
+    Back,
 }
 
 struct Packed {
@@ -52,7 +60,8 @@ impl PackedWeights {
 
     /// Drops what was made from a slot.
     pub fn forget(&mut self, slot: Slot) {
-        self.slots.remove(&slot);
+        self.slots.remove(&(slot, Way::Forward));
+        self.slots.remove(&(slot, Way::Back));
     }
 
     /// Lends another backend's weights.
@@ -83,8 +92,8 @@ impl PackedWeights {
         weights: &[Prepare],
     ) {
         let missing = |p: &&Prepare| {
-            let (slot, origin) = origin(memory, p);
-            self.get(slot).is_none_or(|packed| packed.origin != origin)
+            let (key, origin) = origin(memory, p);
+            self.get(key).is_none_or(|packed| packed.origin != origin)
         };
         let missing: Vec<&Prepare> = weights.iter().filter(missing).collect();
         if missing.is_empty() {
@@ -92,7 +101,7 @@ impl PackedWeights {
         }
         let precision = self.precision;
         let made = team.map(missing.into_iter(), |_, prepare| {
-            let (slot, origin) = origin(memory, prepare);
+            let (key, origin) = origin(memory, prepare);
             let form = match prepare {
                 Prepare::Conv(d, how, weight) => memory.with(*weight, |values| {
                     // Filters are small beside what they meet: only their values are those of the precision.
@@ -102,26 +111,30 @@ impl PackedWeights {
                     }
                     Form::Filters(Box::new(Filters::new(kernels, d, *how, &values)))
                 }),
+                Prepare::ConvBack(d, how, weight) => memory.with(*weight, |values| {
+                    let back = d.transposed().expect("there is such a convolution");
+                    Form::Filters(Box::new(Filters::new(kernels, &back, *how, &flipped(d, values))))
+                }),
                 Prepare::Inner(d, how, weight) => memory.with(*weight, |values| {
                     Form::Inner(inner::Weights::new(kernels, d, *how, precision, values))
                 }),
             };
-            (slot, Packed { origin, form })
+            (key, Packed { origin, form })
         });
         self.slots.extend(made);
     }
 
-    fn get(&self, slot: Slot) -> Option<&Packed> {
-        let below = || self.below.as_ref().and_then(|b| b.get(slot));
-        self.slots.get(&slot).or_else(below)
+    fn get(&self, key: (Slot, Way)) -> Option<&Packed> {
+        let below = || self.below.as_ref().and_then(|b| b.get(key));
+        self.slots.get(&key).or_else(below)
     }
 
     /// The filters that were prepared last from a slot.
     ///
     /// # Panics
     /// When there are none.
-    pub fn filters(&self, slot: Slot) -> &Filters {
-        match self.get(slot).map(|p| &p.form) {
+    pub fn filters(&self, slot: Slot, way: Way) -> &Filters {
+        match self.get((slot, way)).map(|p| &p.form) {
             Some(Form::Filters(filters)) => filters,
             _ => unreachable!("filters are prepared before they are used"),
         }
@@ -132,21 +145,25 @@ impl PackedWeights {
     /// # Panics
     /// When there are none.
     pub fn inner_weights(&self, slot: Slot) -> &inner::Weights {
-        match self.get(slot).map(|p| &p.form) {
+        match self.get((slot, Way::Forward)).map(|p| &p.form) {
             Some(Form::Inner(weights)) => weights,
             _ => unreachable!("weights are prepared before they are used"),
         }
     }
 }
 
-/// The slot that weights lie in, and what they are made from.
-fn origin(memory: &Memory, prepare: &Prepare) -> (Slot, Origin) {
+/// The slot that weights lie in, what for, and what they are made from.
+fn origin(memory: &Memory, prepare: &Prepare) -> ((Slot, Way), Origin) {
     let (view, seen) = match *prepare {
-        Prepare::Conv(d, how, view) => (view, Seen::Conv(d, how)),
+        Prepare::Conv(d, how, view) | Prepare::ConvBack(d, how, view) => (view, Seen::Conv(d, how)),
         Prepare::Inner(d, how, view) => {
             let (inputs, outputs, transpose) = (d.inputs, d.outputs, d.transpose);
             (view, Seen::Inner { inputs, outputs, transpose, how })
         }
     };
-    (view.slot, Origin { version: memory.version(view.slot), seen })
+    let way = match prepare {
+        Prepare::ConvBack(..) => Way::Back,
+        _ => Way::Forward,
+    };
+    ((view.slot, way), Origin { version: memory.version(view.slot), seen })
 }
