@@ -4,6 +4,7 @@
 
 use super::table::Kernels;
 use crate::ops::{AxisView, BlockCopy, Eltwise, Unary};
+use std::cmp::Ordering::Greater;
 
 /// [`unary`], compiled for the machine's instruction set.
 pub fn unary_fast(kernels: &Kernels, op: &Unary, y: &mut [f32]) {
@@ -51,6 +52,82 @@ pub fn sigmoid(x: f32) -> f32 {
     0.5 * (0.5 * x).tanh() + 0.5
 }
 
+/// [`unary_back`], compiled for the machine's instruction set.
+pub fn unary_back_fast(
+    kernels: &Kernels,
+    op: &Unary,
+    x: &[f32],
+    y: &[f32],
+    dy: &[f32],
+    dx: &mut [f32],
+) {
+    kernels.compile(|| unary_back(op, x, y, dy, dx));
+}
+
+/// `dx = dy · op′(x)`, all of one length; `y` is `op(x)`. For ReLU, `y` may stand in for `x`: its slope is
+/// not negative, so that both have one sign.
+#[inline(always)]
+pub fn unary_back(op: &Unary, x: &[f32], y: &[f32], dy: &[f32], dx: &mut [f32]) {
+    #[inline(always)]
+    fn each((x, y, dy, dx): Slices, slope: impl Fn(f32, f32) -> f32) {
+        for (((dx, dy), x), y) in dx.iter_mut().zip(dy).zip(x).zip(y) {
+            *dx = dy * slope(*x, *y);
+        }
+    }
+    type Slices<'a> = (&'a [f32], &'a [f32], &'a [f32], &'a mut [f32]);
+    let all = (x, y, dy, dx);
+    match *op {
+        Unary::Relu { slope } => each(all, |x, _| if x > 0.0 { 1.0 } else { slope }),
+        Unary::Elu { alpha } => each(all, |x, y| if x > 0.0 { 1.0 } else { alpha + y }),
+        Unary::Sigmoid => each(all, |_, y| y * (1.0 - y)),
+        Unary::TanH => each(all, |_, y| 1.0 - y * y),
+        Unary::AbsVal => each(all, |x, _| sign(x)),
+        Unary::Power { power, scale, shift } => {
+            let factor = power * scale;
+            if power == 0.0 || power == 1.0 {
+                each(all, |_, _| factor);
+            } else if power == 2.0 {
+                each(all, |x, _| factor * (shift + scale * x));
+            } else {
+                each(all, |x, _| factor * (shift + scale * x).powf(power - 1.0));
+            }
+        }
+        Unary::Exp { base, scale, .. } => {
+            let factor = base.map_or(1.0, f32::ln) * scale;
+            each(all, |_, y| factor * y);
+        }
+        Unary::Log { base, scale, shift } => {
+            let factor = scale * base.map_or(1.0, |b| 1.0 / b.ln());
+            each(all, |x, _| factor / (shift + scale * x));
+        }
+        Unary::Bnll => each(all, |x, _| sigmoid(x)),
+        Unary::Clip { low, high } => {
+            each(all, |x, _| if low <= x && x <= high { 1.0 } else { 0.0 });
+        }
+        Unary::Swish { beta } => {
+            each(all, |x, y| beta * y + sigmoid(beta * x) * (1.0 - beta * y));
+        }
+        Unary::Threshold { .. } => each(all, |_, _| 0.0),
+    }
+}
+
+/// −1, 0 or 1.
+#[inline(always)]
+pub(super) fn sign(x: f32) -> f32 {
+    f32::from(i8::from(x > 0.0) - i8::from(x < 0.0))
+}
+
+/// [`relu_back`], compiled for the machine's instruction set.
+pub fn relu_back_fast(kernels: &Kernels, slope: f32, y: &[f32], d: &mut [f32]) {
+    kernels.compile(|| relu_back(slope, y, d));
+}
+
+/// ReLU's gradient in place, `d = y > 0 ? d : slope · d`; `y` is its output, or its input.
+#[inline(always)]
+pub fn relu_back(slope: f32, y: &[f32], d: &mut [f32]) {
+    d.iter_mut().zip(y).for_each(|(d, y)| *d = if *y > 0.0 { *d } else { slope * *d });
+}
+
 /// `y = x > 0 ? x : slopeᵢ · x` in place; one slope for each index of the axis.
 pub fn prelu(v: AxisView, slope: &[f32], y: &mut [f32]) {
     for (row, i) in y.chunks_exact_mut(v.inner).zip((0..v.len).cycle()) {
@@ -58,6 +135,21 @@ pub fn prelu(v: AxisView, slope: &[f32], y: &mut [f32]) {
             *x = if *x > 0.0 { *x } else { slope[i] * *x };
         }
     }
+}
+
+/// `dx = x > 0 ? dy : slopeᵢ · dy`, i along the axis.
+pub fn prelu_back(v: AxisView, slope: &[f32], x: &[f32], dy: &[f32], dx: &mut [f32]) {
+    let rows = dx.chunks_exact_mut(v.inner).zip(dy.chunks_exact(v.inner));
+    for (((dx, dy), x), i) in rows.zip(x.chunks_exact(v.inner)).zip((0..v.len).cycle()) {
+        for ((dx, dy), x) in dx.iter_mut().zip(dy).zip(x) {
+            *dx = if *x > 0.0 { *dy } else { slope[i] * dy };
+        }
+    }
+}
+
+/// `dslopeᵢ += Σ min(x, 0) · dy` over all outer and inner positions.
+pub fn prelu_slope_back(v: AxisView, x: &[f32], dy: &[f32], dslope: &mut [f32]) {
+    each_sum(v, dslope, |at| x[at].min(0.0) as f64 * dy[at] as f64);
 }
 
 /// `y = y · scaleᵢ + biasᵢ` in place, i along the axis.
@@ -70,6 +162,65 @@ pub fn scale_bias(v: AxisView, scale: Option<&[f32]>, bias: Option<&[f32]>, y: &
         let b = bias.map_or(0.0, |b| b[i]);
         row.iter_mut().for_each(|x| *x = *x * s + b);
     }
+}
+
+/// `outᵢ += Σ a · b` over all outer and inner positions, i along the axis; no `b` means ones.
+///
+/// With `dy` for `a` it is the gradient of a bias, with the input for `b` that of a scale.
+pub fn sum_products(v: AxisView, a: &[f32], b: Option<&[f32]>, out: &mut [f32]) {
+    each_sum(v, out, |at| a[at] as f64 * b.map_or(1.0, |b| b[at] as f64));
+}
+
+fn each_sum(v: AxisView, out: &mut [f32], term: impl Fn(usize) -> f64) {
+    for (i, out) in out.iter_mut().enumerate() {
+        let starts = (0..v.outer).map(|o| (o * v.len + i) * v.inner);
+        *out += starts.flat_map(|at| at..at + v.inner).map(&term).sum::<f64>() as f32;
+    }
+}
+
+/// The same but for rounding: in `f32` within a row, in `f64` between rows.
+pub fn sum_products_fast(
+    kernels: &Kernels,
+    v: AxisView,
+    a: &[f32],
+    b: Option<&[f32]>,
+    out: &mut [f32],
+) {
+    let mut sums = vec![0f64; v.len];
+    kernels.compile(|| {
+        if v.inner == 1 {
+            for (o, a) in a.chunks_exact(v.len).enumerate() {
+                match b.map(|b| &b[o * v.len..][..v.len]) {
+                    None => sums.iter_mut().zip(a).for_each(|(sum, a)| *sum += *a as f64),
+                    Some(b) => sums.iter_mut().zip(a.iter().zip(b)).for_each(|(sum, (a, b))| {
+                        *sum += (a * b) as f64;
+                    }),
+                }
+            }
+            return;
+        }
+        for (r, a) in a.chunks_exact(v.inner.max(1)).enumerate() {
+            sums[r % v.len] += match b.map(|b| &b[r * v.inner..][..v.inner]) {
+                None => lanes_sum(a, a, |a, _| a),
+                Some(b) => lanes_sum(a, b, |a, b| a * b),
+            } as f64;
+        }
+    });
+    out.iter_mut().zip(sums).for_each(|(out, sum)| *out += sum as f32);
+}
+
+/// Σ f(a, b), sixteen sums side by side.
+#[inline(always)]
+fn lanes_sum(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) -> f32 {
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<16>(), b.as_chunks::<16>());
+    let mut sums = [0f32; 16];
+    for (a, b) in a.iter().zip(b) {
+        for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
+            *sum += f(*a, *b);
+        }
+    }
+    let rest = a_rest.iter().zip(b_rest).map(|(a, b)| f(*a, *b));
+    sums.iter().copied().chain(rest).sum()
 }
 
 /// Several slices of one length become one.
@@ -92,6 +243,32 @@ pub fn eltwise(op: &Eltwise, inputs: &[&[f32]], y: &mut [f32]) {
             for x in rest {
                 let pairs = y.iter_mut().zip(*x);
                 pairs.for_each(|(v, x)| *v = if *v > *x { *v } else { *x });
+            }
+        }
+    }
+}
+
+/// The gradient of [`eltwise`] for its input number `which`.
+///
+/// Where inputs tie for the largest, it goes to the second of the first two, and to the earlier of all
+/// others, as in Caffe.
+pub fn eltwise_back(op: &Eltwise, which: usize, inputs: &[&[f32]], dy: &[f32], dx: &mut [f32]) {
+    dx.copy_from_slice(dy);
+    match op {
+        Eltwise::Sum(c) => dx.iter_mut().for_each(|d| *d *= c[which]),
+        Eltwise::Prod => {
+            for (_, x) in inputs.iter().enumerate().filter(|(k, _)| *k != which) {
+                dx.iter_mut().zip(*x).for_each(|(d, x)| *d *= x);
+            }
+        }
+        Eltwise::Max => {
+            for (at, d) in dx.iter_mut().enumerate() {
+                let best = (1..inputs.len()).fold(0, |best, k| {
+                    let (top, x) = (inputs[best][at], inputs[k][at]);
+                    let keep = if k == 1 { top > x } else { x.partial_cmp(&top) != Some(Greater) };
+                    if keep { best } else { k }
+                });
+                *d = if best == which { *d } else { 0.0 };
             }
         }
     }

@@ -23,6 +23,11 @@ pub fn normalizer(n: Normalization, batch: usize, predictions: usize, counted: u
     divisor.max(1) as f64
 }
 
+/// How many labels count.
+pub fn counted(v: AxisView, labels: &[f32], ignore: Option<i32>) -> usize {
+    labels.iter().filter(|l| class(**l, v.len, ignore).is_some()).count()
+}
+
 /// Σ −ln max(p_label, f32::MIN_POSITIVE) over the labels that count, and how many those are.
 ///
 /// `probabilities` is seen along the class axis; `labels` has outer · inner entries.
@@ -44,6 +49,27 @@ pub fn cross_entropy(
     (sum, counted)
 }
 
+/// The gradient of softmax and [`cross_entropy`] together: `dx = scale · (p − [class = label])`, and zero
+/// for every class where the label does not count.
+pub fn cross_entropy_back(
+    v: AxisView,
+    probabilities: &[f32],
+    labels: &[f32],
+    ignore: Option<i32>,
+    scale: f32,
+    dx: &mut [f32],
+) {
+    for (at, label) in labels.iter().enumerate() {
+        let first = at / v.inner * v.block() + at % v.inner;
+        let label = class(*label, v.len, ignore);
+        for c in 0..v.len {
+            let at = first + c * v.inner;
+            let target = f32::from(Some(c) == label);
+            dx[at] = if label.is_some() { scale * (probabilities[at] - target) } else { 0.0 };
+        }
+    }
+}
+
 /// Σ of the cross-entropy of sigmoid(x) with targets in [0, 1], and how many entries count.
 pub fn sigmoid_cross_entropy(x: &[f32], targets: &[f32], ignore: Option<i32>) -> (f64, usize) {
     let (mut sum, mut counted) = (0.0, 0);
@@ -57,6 +83,19 @@ pub fn sigmoid_cross_entropy(x: &[f32], targets: &[f32], ignore: Option<i32>) ->
         counted += 1;
     }
     (sum, counted)
+}
+
+/// The gradient of [`sigmoid_cross_entropy`]: `dx = scale · (sigmoid(x) − t)`, zero where t is ignored.
+pub fn sigmoid_cross_entropy_back(
+    x: &[f32],
+    targets: &[f32],
+    ignore: Option<i32>,
+    scale: f32,
+    dx: &mut [f32],
+) {
+    for ((dx, &x), &t) in dx.iter_mut().zip(x).zip(targets) {
+        *dx = if Some(t as i32) == ignore { 0.0 } else { scale * (sigmoid(x) - t) };
+    }
 }
 
 /// One-versus-all hinge: Σ over rows and classes of max(0, 1 − s·x)ᵖ, s = +1 for the label, else −1.
@@ -74,6 +113,99 @@ pub fn hinge(norm: HingeNorm, classes: usize, x: &[f32], labels: &[f32]) -> f64 
         }
     }
     sum
+}
+
+/// The gradient of [`hinge`] times `scale`; a margin of exactly zero has none.
+pub fn hinge_back(
+    norm: HingeNorm,
+    classes: usize,
+    x: &[f32],
+    labels: &[f32],
+    scale: f32,
+    dx: &mut [f32],
+) {
+    let rows = dx.chunks_exact_mut(classes).zip(x.chunks_exact(classes));
+    for ((dx, x), label) in rows.zip(labels) {
+        let label = class(*label, classes, None);
+        for (c, (dx, x)) in dx.iter_mut().zip(x).enumerate() {
+            let sign = if Some(c) == label { 1.0 } else { -1.0 };
+            let margin = (1.0 - sign * x).max(0.0);
+            let slope = match norm {
+                HingeNorm::L1 => f32::from(margin > 0.0),
+                HingeNorm::L2 => 2.0 * margin,
+            };
+            *dx = -sign * scale * slope;
+        }
+    }
+}
+
+/// Σ −ln max(p_label, 1e−20) over rows of `classes` probabilities: Caffe's MultinomialLogisticLoss.
+pub fn multinomial(probabilities: &[f32], classes: usize, labels: &[f32]) -> f64 {
+    let rows = probabilities.chunks_exact(classes).zip(labels);
+    let own = rows.filter_map(|(row, label)| class(*label, classes, None).map(|c| row[c]));
+    own.map(|p| -(p.max(LEAST) as f64).ln()).sum()
+}
+
+/// The least probability that [`multinomial`] takes a logarithm of.
+const LEAST: f32 = 1e-20;
+
+/// The gradient of [`multinomial`]: `dx = −scale / max(p, 1e−20)` for the label, zero for the others.
+pub fn multinomial_back(
+    probabilities: &[f32],
+    classes: usize,
+    labels: &[f32],
+    scale: f32,
+    dx: &mut [f32],
+) {
+    dx.fill(0.0);
+    let rows = dx.chunks_exact_mut(classes).zip(probabilities.chunks_exact(classes));
+    for ((dx, p), label) in rows.zip(labels) {
+        if let Some(c) = class(*label, classes, None) {
+            dx[c] = -scale / p[c].max(LEAST);
+        }
+    }
+}
+
+/// ½ Σ over pairs of rows at distance d: d² where the pair is `similar` (not 0), else max(0, margin − d)²,
+/// which the `legacy` version has as max(0, margin − d²). There is one entry of `similar` for each row.
+pub fn contrastive(margin: f32, legacy: bool, a: &[f32], b: &[f32], similar: &[f32]) -> f64 {
+    let width = (a.len() / similar.len().max(1)).max(1);
+    let mut sum = 0.0;
+    for ((a, b), similar) in a.chunks(width).zip(b.chunks(width)).zip(similar) {
+        let square = squared_distance(a, b);
+        sum += match (*similar as i32 != 0, legacy) {
+            (true, _) => square,
+            (false, true) => (margin as f64 - square).max(0.0),
+            (false, false) => (margin as f64 - square.sqrt()).max(0.0).powi(2),
+        };
+    }
+    sum / 2.0
+}
+
+/// The gradient of [`contrastive`] for `a`, times `scale`; that for `b` is its negative.
+pub fn contrastive_back(
+    margin: f32,
+    legacy: bool,
+    a: &[f32],
+    b: &[f32],
+    similar: &[f32],
+    scale: f32,
+    da: &mut [f32],
+) {
+    let width = (a.len() / similar.len().max(1)).max(1);
+    let rows = da.chunks_mut(width).zip(a.chunks(width).zip(b.chunks(width)));
+    for ((da, (a, b)), similar) in rows.zip(similar) {
+        let square = squared_distance(a, b) as f32;
+        let factor = match (*similar as i32 != 0, legacy) {
+            (true, _) => 1.0,
+            (false, true) => -f32::from(margin > square),
+            // As in Caffe, so much is added that rows may be equal.
+            (false, false) => -(margin - square.sqrt()).max(0.0) / (square.sqrt() + 1e-4),
+        };
+        for ((da, a), b) in da.iter_mut().zip(a).zip(b) {
+            *da = scale * factor * (a - b);
+        }
+    }
 }
 
 /// Σ (a − b)².

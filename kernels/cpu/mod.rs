@@ -12,10 +12,13 @@ pub mod conv;
 pub mod cost;
 pub mod direct;
 pub mod elementwise;
+pub mod embed;
 pub mod filters;
 pub mod gemm;
 pub mod gemv;
 mod geometry;
+#[cfg(test)]
+mod gradient_check;
 pub mod inner;
 pub mod loss;
 pub mod lrn;

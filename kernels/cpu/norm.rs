@@ -1,5 +1,6 @@
 //! Normalisation by mean and variance: batch normalisation (Ioffe and Szegedy, 2015) and Caffe's MVN.
 
+use super::elementwise::sum_products;
 use crate::ops::AxisView;
 
 /// Mean of each index of the axis, over all outer and inner positions.
@@ -28,6 +29,45 @@ pub fn standardise(v: AxisView, mean: &[f32], variance: &[f32], eps: f32, y: &mu
     }
 }
 
+/// The gradient of [`standardise`] where mean and variance are those of `x` itself, with `y` its output:
+/// `dx = (dy − mean(dy) − y · mean(dy · y)) / √(varianceᵢ + eps)`, means over channel i.
+pub fn standardise_back(
+    v: AxisView,
+    variance: &[f32],
+    eps: f32,
+    y: &[f32],
+    dy: &[f32],
+    dx: &mut [f32],
+) {
+    let (mut sum, mut along) = (vec![0.0; v.len], vec![0.0; v.len]);
+    sum_products(v, dy, None, &mut sum);
+    sum_products(v, dy, Some(y), &mut along);
+    let count = (v.outer * v.inner) as f32;
+    for (r, dx) in dx.chunks_exact_mut(v.inner).enumerate() {
+        let i = r % v.len;
+        let (mean, along) = (sum[i] / count, along[i] / count);
+        let deviation = (variance[i] + eps).sqrt();
+        for (dx, at) in dx.iter_mut().zip(r * v.inner..) {
+            *dx = (dy[at] - mean - y[at] * along) / deviation;
+        }
+    }
+}
+
+/// The gradient of [`standardise`] with stored mean and variance: `dx = dy / √(varianceᵢ + eps)`.
+pub fn stored_standardise_back(
+    v: AxisView,
+    variance: &[f32],
+    eps: f32,
+    dy: &[f32],
+    dx: &mut [f32],
+) {
+    let rows = dx.chunks_exact_mut(v.inner).zip(dy.chunks_exact(v.inner));
+    for ((dx, dy), i) in rows.zip((0..v.len).cycle()) {
+        let deviation = (variance[i] + eps).sqrt();
+        dx.iter_mut().zip(dy).for_each(|(dx, dy)| *dx = dy / deviation);
+    }
+}
+
 /// Each row of `len` elements minus its mean and, if `deviation` is given, divided by
 /// `√variance + deviation`, in place.
 pub fn mvn(len: usize, deviation: Option<f32>, y: &mut [f32]) {
@@ -38,6 +78,34 @@ pub fn mvn(len: usize, deviation: Option<f32>, y: &mut [f32]) {
             let variance = row.iter().map(|&x| (x as f64).powi(2)).sum::<f64>() / len as f64;
             let divisor = variance.sqrt() as f32 + eps;
             row.iter_mut().for_each(|x| *x /= divisor);
+        }
+    }
+}
+
+/// The gradient of [`mvn`], with `y` its output: `dx = dy − mean(dy)` in each row and, if `deviation` is
+/// given, `(dy − mean(dy) − y · mean(dy · y)) / (√variance + deviation)`.
+pub fn mvn_back(
+    len: usize,
+    deviation: Option<f32>,
+    x: &[f32],
+    y: &[f32],
+    dy: &[f32],
+    dx: &mut [f32],
+) {
+    let mean = |values: &mut dyn Iterator<Item = f64>| values.sum::<f64>() / len as f64;
+    for (r, dx) in dx.chunks_exact_mut(len).enumerate() {
+        let row = r * len..(r + 1) * len;
+        let (x, y, dy) = (&x[row.clone()], &y[row.clone()], &dy[row]);
+        let (mut along, mut divisor) = (0.0, 1.0);
+        if let Some(eps) = deviation {
+            let center = mean(&mut x.iter().map(|&x| x as f64));
+            let variance = mean(&mut x.iter().map(|&x| (x as f64 - center).powi(2)));
+            along = mean(&mut dy.iter().zip(y).map(|(&dy, &y)| dy as f64 * y as f64));
+            divisor = variance.sqrt() + eps as f64;
+        }
+        let level = mean(&mut dy.iter().map(|&dy| dy as f64));
+        for ((dx, &dy), &y) in dx.iter_mut().zip(dy).zip(y) {
+            *dx = ((dy as f64 - level - y as f64 * along) / divisor) as f32;
         }
     }
 }

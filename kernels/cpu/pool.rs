@@ -83,6 +83,49 @@ fn planes(
     }
 }
 
+/// The gradient of [`max`]: each window's first maximum takes its `dy`. A window that has none, wholly
+/// outside or of NaN, gives nothing.
+pub fn max_back(d: &PoolDims, x: &[f32], dy: &[f32], dx: &mut [f32]) {
+    let [h, w] = d.input;
+    planes_back(d, dy, dx, |plane, dx, rows, columns, dy, _| {
+        if let (_, Some(at)) = best(&x[plane * h * w..][..h * w], w, rows, columns) {
+            dx[at] += dy;
+        }
+    });
+}
+
+/// The gradient of [`ave`]: each value of a window takes `dy` / area.
+pub fn ave_back(d: &PoolDims, dy: &[f32], dx: &mut [f32]) {
+    planes_back(d, dy, dx, |_, dx, rows, columns, dy, area| {
+        for r in rows {
+            dx[r * d.input[1]..][columns.clone()].iter_mut().for_each(|dx| *dx += dy / area as f32);
+        }
+    });
+}
+
+/// Starts from zero and calls `window` for each output: the plane's number, its `dx`, the window's rows and
+/// columns, its `dy`, its area for the average.
+fn planes_back(
+    d: &PoolDims,
+    dy: &[f32],
+    dx: &mut [f32],
+    window: impl Fn(usize, &mut [f32], Range<usize>, Range<usize>, f32, usize),
+) {
+    let [out_h, out_w] = d.output;
+    dx.fill(0.0);
+    let outputs = dy.chunks_exact(out_h * out_w);
+    let planes = dx.chunks_exact_mut(d.input[0] * d.input[1]).zip(outputs);
+    for (plane, (dx, dy)) in planes.enumerate() {
+        for (oy, line) in dy.chunks_exact(out_w).enumerate() {
+            let (rows, tall) = clip(d, 0, oy);
+            for (ox, dy) in line.iter().enumerate() {
+                let (columns, wide) = clip(d, 1, ox);
+                window(plane, dx, rows.clone(), columns, *dy, tall * wide);
+            }
+        }
+    }
+}
+
 /// The same as [`max`] in SIMD registers: down the columns first, then along the row that remains.
 pub fn max_fast(kernels: &Kernels, d: &PoolDims, x: &[f32], y: &mut [f32]) {
     kernels.run(Separable::<true> { d, x, y });
@@ -91,6 +134,71 @@ pub fn max_fast(kernels: &Kernels, d: &PoolDims, x: &[f32], y: &mut [f32]) {
 /// The same as [`ave`], up to the order of the sums, in SIMD registers.
 pub fn ave_fast(kernels: &Kernels, d: &PoolDims, x: &[f32], y: &mut [f32]) {
     kernels.run(Separable::<false> { d, x, y });
+}
+
+/// The same as [`max_back`], with `y` as [`max`] left it: down the columns first, as in [`max_fast`].
+pub fn max_back_fast(
+    kernels: &Kernels,
+    d: &PoolDims,
+    x: &[f32],
+    y: &[f32],
+    dy: &[f32],
+    dx: &mut [f32],
+) {
+    kernels.compile(|| match d.window.stride[1] {
+        1 => first_maxima::<1>(d, x, y, dy, dx),
+        2 => first_maxima::<2>(d, x, y, dy, dx),
+        3 => first_maxima::<3>(d, x, y, dy, dx),
+        _ => max_back(d, x, dy, dx),
+    });
+}
+
+/// For each row of outputs: each column's maximum and where its first one lies; then, for each window, the
+/// first in the plane of those that equal `y`.
+#[inline(always)]
+fn first_maxima<const STRIDE: usize>(
+    d: &PoolDims,
+    x: &[f32],
+    y: &[f32],
+    dy: &[f32],
+    dx: &mut [f32],
+) {
+    const NOWHERE: u32 = u32::MAX;
+    let ([h, w], [out_h, out_w]) = (d.input, d.output);
+    let (kernel, pad) = (d.window.kernel[1], d.window.pad[1]);
+    let reach = (out_w * STRIDE + kernel).max(pad + w);
+    let (mut top, mut place) = (vec![-f32::MAX; reach], vec![NOWHERE; reach]);
+    let mut first = vec![NOWHERE; out_w];
+    dx.fill(0.0);
+    let outputs = y.chunks_exact(out_h * out_w).zip(dy.chunks_exact(out_h * out_w));
+    let planes = x.chunks_exact(h * w).zip(dx.chunks_exact_mut(h * w)).zip(outputs);
+    for ((x, dx), (y, dy)) in planes {
+        for (oy, (y, dy)) in y.chunks_exact(out_w).zip(dy.chunks_exact(out_w)).enumerate() {
+            top[pad..pad + w].fill(-f32::MAX);
+            place[pad..pad + w].fill(NOWHERE);
+            for r in clip(d, 0, oy).0 {
+                let columns = top[pad..].iter_mut().zip(&mut place[pad..]);
+                for (((top, place), x), at) in columns.zip(&x[r * w..][..w]).zip((r * w) as u32..) {
+                    let more = *x > *top;
+                    *top = if more { *x } else { *top };
+                    *place = if more { at } else { *place };
+                }
+            }
+            first.fill(NOWHERE);
+            for tap in 0..kernel {
+                let (top, _) = top[tap..].as_chunks::<STRIDE>();
+                let (place, _) = place[tap..].as_chunks::<STRIDE>();
+                for (((first, y), top), place) in first.iter_mut().zip(y).zip(top).zip(place) {
+                    *first = (*first).min(if top[0] == *y { place[0] } else { NOWHERE });
+                }
+            }
+            for (at, dy) in first.iter().zip(dy) {
+                if let Some(dx) = dx.get_mut(*at as usize) {
+                    *dx += dy;
+                }
+            }
+        }
+    }
 }
 
 /// Maximum or mean of windows, one direction after the other.

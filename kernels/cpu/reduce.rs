@@ -1,5 +1,6 @@
 //! Rows reduced to one number each.
 
+use super::elementwise::sign;
 use crate::ops::Reduction;
 
 /// `y[r] = coeff · op(row r)`, rows of `len` contiguous elements, sums in `f64`.
@@ -13,6 +14,22 @@ pub fn reduce(op: Reduction, len: usize, coeff: f32, x: &[f32], y: &mut [f32]) {
         };
         let divisor = if op == Reduction::Mean { len as f64 } else { 1.0 };
         *out = (coeff as f64 * sum / divisor) as f32;
+    }
+}
+
+/// The gradient of [`reduce`]: `dx = coeff · op′(x) · dy[r]` in row r; the slope of |x| at 0 is 0.
+pub fn reduce_back(op: Reduction, len: usize, coeff: f32, x: &[f32], dy: &[f32], dx: &mut [f32]) {
+    for ((dx, x), dy) in dx.chunks_exact_mut(len).zip(x.chunks_exact(len)).zip(dy) {
+        for (dx, x) in dx.iter_mut().zip(x) {
+            *dx = coeff
+                * dy
+                * match op {
+                    Reduction::Sum => 1.0,
+                    Reduction::Mean => 1.0 / len as f32,
+                    Reduction::Asum => sign(*x),
+                    Reduction::SumSq => 2.0 * x,
+                };
+        }
     }
 }
 

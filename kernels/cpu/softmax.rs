@@ -20,6 +20,20 @@ pub fn softmax(v: AxisView, x: &[f32], y: &mut [f32]) {
     }
 }
 
+/// The gradient of [`softmax`], with `y` its output: `dxᵢ = yᵢ · (dyᵢ − Σ dyⱼ · yⱼ)`.
+pub fn softmax_back(v: AxisView, y: &[f32], dy: &[f32], dx: &mut [f32]) {
+    for (block, dx) in dx.chunks_exact_mut(v.block()).enumerate() {
+        for i in 0..v.inner {
+            let first = block * v.block() + i;
+            let row = || (0..v.len).map(|j| first + j * v.inner);
+            let dot: f32 = row().map(|at| dy[at] * y[at]).sum();
+            for (dx, at) in dx[i..].iter_mut().step_by(v.inner).zip(row()) {
+                *dx = y[at] * (dy[at] - dot);
+            }
+        }
+    }
+}
+
 /// The same, compiled for the machine's instruction set where rows lie in one piece.
 pub fn fast(kernels: &Kernels, v: AxisView, x: &[f32], y: &mut [f32]) {
     if v.inner > 1 {
