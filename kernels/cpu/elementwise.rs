@@ -309,6 +309,8 @@ pub fn copy_blocks(c: &BlockCopy, x: &[f32], y: &mut [f32]) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::gradient_check::{check, distant, numbers};
+    use super::super::table::available;
     use super::*;
 
     #[test]
@@ -336,5 +338,197 @@ mod tests {
         let mut y = [0.0];
         eltwise(&Eltwise::Max, &[&[0.0], &[-0.0]], &mut y);
         assert!(y[0].is_sign_negative());
+    }
+
+    fn each_unary() -> Vec<Unary> {
+        let (scale, shift) = (0.7, 2.5);
+        let mut all = vec![
+            Unary::Relu { slope: 0.0 },
+            Unary::Relu { slope: 0.25 },
+            Unary::Elu { alpha: 0.6 },
+            Unary::Sigmoid,
+            Unary::TanH,
+            Unary::AbsVal,
+            Unary::Bnll,
+            Unary::Clip { low: -0.5, high: 0.401 },
+            Unary::Swish { beta: 1.5 },
+            Unary::Threshold { threshold: 0.101 },
+        ];
+        all.extend([0.0, 1.0, 2.0, -1.5].map(|power| Unary::Power { power, scale, shift }));
+        for base in [None, Some(2.0)] {
+            all.extend([Unary::Exp { base, scale, shift }, Unary::Log { base, scale, shift }]);
+        }
+        all
+    }
+
+    #[test]
+    fn unary_gradients_equal_differences_for_every_kernel() {
+        // Numbers near the corners of some of these functions are left out.
+        let corner = |x: f32| [-0.5, 0.0, 0.101, 0.401].iter().any(|c| (x - c).abs() < 0.005);
+        let x: Vec<f32> = numbers(101).into_iter().filter(|x| !corner(*x)).collect();
+        for op in each_unary() {
+            let f = |x: &[f32]| {
+                let mut y = x.to_vec();
+                unary(&op, &mut y);
+                y
+            };
+            check(&x, f, |dy| {
+                let (y, mut want) = (f(&x), vec![9.0; x.len()]);
+                unary_back(&op, &x, &y, dy, &mut want);
+                for kernels in available() {
+                    let mut got = vec![9.0; x.len()];
+                    unary_back_fast(kernels, &op, &x, &y, dy, &mut got);
+                    assert!(near(1e-6, &want, &got), "{} {op:?}", kernels.name());
+                }
+                want
+            });
+        }
+    }
+
+    fn near(bound: f32, want: &[f32], got: &[f32]) -> bool {
+        want.iter().zip(got).all(|(w, g)| (w - g).abs() <= bound * w.abs().max(1.0))
+    }
+
+    #[test]
+    fn at_the_corners_the_slope_is_caffes() {
+        let slope = |op, x| {
+            let (mut y, mut dx) = ([x], [9.0]);
+            unary(&op, &mut y);
+            unary_back(&op, &[x], &y, &[1.0], &mut dx);
+            dx[0]
+        };
+        assert_eq!(slope(Unary::Relu { slope: 0.25 }, 0.0), 0.25);
+        assert_eq!(slope(Unary::AbsVal, 0.0), 0.0);
+        let clip = Unary::Clip { low: -1.0, high: 1.0 };
+        assert_eq!([-1.1, -1.0, 1.0, 1.1].map(|x| slope(clip, x)), [0.0, 1.0, 1.0, 0.0]);
+        for power in [0.0, 1.0, 2.0] {
+            assert_eq!(
+                slope(Unary::Power { power, scale: 3.0, shift: 0.0 }, 0.0),
+                3.0 * f32::from(power == 1.0)
+            );
+        }
+    }
+
+    #[test]
+    fn relus_gradient_in_place_needs_the_output_alone() {
+        let (x, dy) = (numbers(77), numbers(78)[1..].to_vec());
+        for slope in [0.0, 0.25] {
+            let op = Unary::Relu { slope };
+            let mut y = x.clone();
+            unary(&op, &mut y);
+            let mut want = vec![9.0; x.len()];
+            unary_back(&op, &x, &y, &dy, &mut want);
+            let mut by_output = vec![9.0; x.len()];
+            unary_back(&op, &y, &y, &dy, &mut by_output);
+            assert_eq!(want, by_output);
+            for kernels in available() {
+                let mut d = dy.clone();
+                relu_back_fast(kernels, slope, &y, &mut d);
+                assert_eq!(want, d, "{}", kernels.name());
+            }
+        }
+    }
+
+    #[test]
+    fn prelus_gradients_equal_differences() {
+        let v = AxisView { outer: 2, len: 3, inner: 5 };
+        let (x, slope) = (distant(30), [0.3, -0.2, 0.7]);
+        let f = |slope: &[f32], x: &[f32]| {
+            let mut y = x.to_vec();
+            prelu(v, slope, &mut y);
+            y
+        };
+        check(
+            &x,
+            |x| f(&slope, x),
+            |dy| {
+                let mut dx = vec![9.0; 30];
+                prelu_back(v, &slope, &x, dy, &mut dx);
+                dx
+            },
+        );
+        check(
+            &slope,
+            |slope| f(slope, &x),
+            |dy| {
+                let mut dslope = vec![1.0; 3];
+                prelu_slope_back(v, &x, dy, &mut dslope);
+                dslope.iter().map(|d| d - 1.0).collect()
+            },
+        );
+    }
+
+    #[test]
+    fn gradients_of_scale_and_bias_equal_differences() {
+        let v = AxisView { outer: 2, len: 3, inner: 19 };
+        let (x, start) = (numbers(2 * 3 * 19), [0.5, -1.0, 2.0]);
+        let f = |scale: Option<&[f32]>, bias: Option<&[f32]>| {
+            let mut y = x.clone();
+            scale_bias(v, scale, bias, &mut y);
+            y
+        };
+        let back = |dy: &[f32], b: Option<&[f32]>| {
+            let mut d = vec![0.0; 3];
+            sum_products(v, dy, b, &mut d);
+            d
+        };
+        check(&start, |s| f(Some(s), None), |dy| back(dy, Some(&x)));
+        check(&start, |b| f(None, Some(b)), |dy| back(dy, None));
+    }
+
+    #[test]
+    fn fast_sums_equal_the_plain_ones_and_add_to_what_is_there() {
+        for (outer, len, inner) in
+            [(1, 1, 1), (3, 5, 1), (2, 4, 15), (3, 2, 16), (2, 3, 77), (0, 2, 3)]
+        {
+            let v = AxisView { outer, len, inner };
+            let count = outer * len * inner;
+            let (a, b) = (numbers(count), numbers(count + 5)[5..].to_vec());
+            for b in [None, Some(&b[..])] {
+                let mut want = vec![2.0; len];
+                sum_products(v, &a, b, &mut want);
+                for kernels in available() {
+                    let mut got = vec![2.0; len];
+                    sum_products_fast(kernels, v, &a, b, &mut got);
+                    assert!(near(1e-5, &want, &got), "{} {v:?} {want:?} {got:?}", kernels.name());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn eltwise_gradients_equal_differences() {
+        let all = distant(3 * 20);
+        let inputs: Vec<&[f32]> = all.chunks(20).collect();
+        for op in [Eltwise::Sum(vec![0.5, -2.0, 1.0]), Eltwise::Prod, Eltwise::Max] {
+            for which in 0..3 {
+                let f = |x: &[f32]| {
+                    let (mut inputs, mut y) = (inputs.clone(), vec![0.0; 20]);
+                    inputs[which] = x;
+                    eltwise(&op, &inputs, &mut y);
+                    y
+                };
+                check(inputs[which], f, |dy| {
+                    let mut dx = vec![9.0; 20];
+                    eltwise_back(&op, which, &inputs, dy, &mut dx);
+                    dx
+                });
+            }
+        }
+    }
+
+    #[test]
+    fn the_gradient_of_a_tie_goes_to_the_second_of_the_first_two() {
+        let winner = |inputs: &[&[f32]]| {
+            let gains = |which: &usize| {
+                let mut dx = [9.0];
+                eltwise_back(&Eltwise::Max, *which, inputs, &[1.0], &mut dx);
+                dx[0] == 1.0
+            };
+            (0..inputs.len()).filter(gains).collect::<Vec<_>>()
+        };
+        assert_eq!(winner(&[&[2.0], &[2.0], &[2.0]]), [1]);
+        assert_eq!(winner(&[&[3.0], &[2.0], &[3.0]]), [0]);
+        assert_eq!(winner(&[&[1.0], &[2.0], &[3.0]]), [2]);
     }
 }

@@ -34,3 +34,31 @@ pub fn embed_back(outputs: usize, indices: &[f32], dy: &[f32], dweight: &mut [f3
 fn row(index: f32, rows: usize) -> Option<usize> {
     usize::try_from(index as i32).ok().filter(|r| *r < rows)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::gradient_check::{check, numbers};
+    use super::*;
+
+    #[test]
+    fn rows_are_found_and_gradients_equal_differences() {
+        let (indices, weight) = ([2.0, 0.0, 2.0, 7.0, -1.0], numbers(3 * 4));
+        let f = |weight: &[f32], bias: Option<&[f32]>| {
+            let mut y = vec![9.0; 5 * 4];
+            embed(3, 4, &indices, weight, bias, &mut y);
+            y
+        };
+        let y = f(&weight, Some(&[1.0; 4]));
+        assert_eq!(y[4..8], [0, 1, 2, 3].map(|i| weight[i] + 1.0));
+        assert_eq!(y[12..], [1.0; 8]);
+        check(
+            &weight,
+            |weight| f(weight, None),
+            |dy| {
+                let mut dweight = vec![1.0; 12];
+                embed_back(4, &indices, dy, &mut dweight);
+                dweight.iter().map(|d| d - 1.0).collect()
+            },
+        );
+    }
+}

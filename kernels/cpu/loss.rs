@@ -255,6 +255,8 @@ pub fn sigmoids(x: &[f32], y: &mut [f32]) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::gradient_check::{check, numbers};
+    use super::super::softmax::softmax;
     use super::*;
 
     #[test]
@@ -281,5 +283,95 @@ mod tests {
         assert_eq!(class(-1.0, 3, None), None);
         assert_eq!(class(255.0, 300, Some(255)), None);
         assert_eq!(class(2.0, 3, Some(255)), Some(2));
+    }
+
+    /// Checks a gradient whose `scale` is what comes from above.
+    #[track_caller]
+    fn check_loss(x: &[f32], f: impl Fn(&[f32]) -> f64, back: impl FnOnce(f32, &mut [f32])) {
+        check(
+            x,
+            |x| vec![f(x) as f32],
+            |dy| {
+                let mut dx = vec![9.0; x.len()];
+                back(dy[0], &mut dx);
+                dx
+            },
+        );
+    }
+
+    #[test]
+    fn cross_entropy_gradients_equal_differences() {
+        let v = AxisView { outer: 2, len: 4, inner: 3 };
+        let (x, labels) = (numbers(24), [0.0, 3.0, 1.0, 2.0, 255.0, 9.0]);
+        let prob = |x: &[f32]| {
+            let mut p = vec![0.0; 24];
+            softmax(v, x, &mut p);
+            p
+        };
+        let ignore = Some(1);
+        assert_eq!(counted(v, &labels, ignore), 3);
+        assert_eq!(counted(v, &labels, None), 4);
+        check_loss(
+            &x,
+            |x| cross_entropy(v, &prob(x), &labels, ignore).0,
+            |scale, dx| {
+                cross_entropy_back(v, &prob(&x), &labels, ignore, scale, dx);
+            },
+        );
+        let targets: Vec<f32> = x.iter().map(|t| t.abs() + 0.2).collect();
+        check_loss(
+            &x,
+            |x| sigmoid_cross_entropy(x, &targets, ignore).0,
+            |scale, dx| {
+                sigmoid_cross_entropy_back(&x, &targets, ignore, scale, dx);
+            },
+        );
+    }
+
+    #[test]
+    fn hinge_gradients_equal_differences() {
+        let (labels, classes) = ([0.0, 4.0, 2.0, 7.0], 5);
+        let x: Vec<f32> = numbers(20).iter().map(|x| 4.0 * x).collect();
+        for norm in [HingeNorm::L1, HingeNorm::L2] {
+            check_loss(
+                &x,
+                |x| hinge(norm, classes, x, &labels),
+                |scale, dx| {
+                    hinge_back(norm, classes, &x, &labels, scale, dx);
+                },
+            );
+        }
+    }
+
+    #[test]
+    fn multinomial_gradients_equal_differences() {
+        let labels = [0.0, 4.0, 7.0];
+        let x: Vec<f32> = numbers(15).iter().map(|x| x.abs() + 0.3).collect();
+        check_loss(
+            &x,
+            |x| multinomial(x, 5, &labels),
+            |scale, dx| {
+                multinomial_back(&x, 5, &labels, scale, dx);
+            },
+        );
+        assert!((multinomial(&[0.0], 1, &[0.0]) - 20.0 * 10f64.ln()).abs() < 1e-6);
+    }
+
+    #[test]
+    fn contrastive_gradients_equal_differences() {
+        let (a, b, similar) =
+            (numbers(6 * 4), numbers(25)[1..].to_vec(), [0.0, 1.0, 0.0, 2.0, 0.0, 0.0]);
+        for (legacy, margin) in [(false, 1.7), (true, 1.7), (false, 0.5), (true, 0.5)] {
+            check_loss(
+                &a,
+                |a| contrastive(margin, legacy, a, &b, &similar),
+                |scale, da| {
+                    contrastive_back(margin, legacy, &a, &b, &similar, scale, da);
+                },
+            );
+        }
+        let mut da = [9.0; 2];
+        contrastive_back(1.0, false, &[1.0; 2], &[1.0; 2], &[0.0], 1.0, &mut da);
+        assert_eq!(da, [0.0; 2]);
     }
 }

@@ -247,6 +247,7 @@ pub fn within_back(
 
 #[cfg(test)]
 mod tests {
+    use super::super::gradient_check::{check, numbers};
     use super::super::table::available;
     use super::*;
 
@@ -278,6 +279,51 @@ mod tests {
                     }
                 }
             }
+        }
+    }
+
+    #[test]
+    fn gradients_equal_differences_and_every_kernel_the_plain_one() {
+        for (size, beta, k) in [(5, 0.75, 1.0), (3, 0.75, 2.0), (4, 0.75, 1.0), (5, 0.5, 1.0)] {
+            let p = LrnParams { size, alpha: 3.0, beta, k };
+            for (channels, plane) in [(1, 1), (4, 7), (9, 17), (6, 16)] {
+                let x = numbers(channels * plane);
+                let f = |x: &[f32]| {
+                    let mut y = vec![0.0; x.len()];
+                    across(&p, plane, x, &mut y);
+                    y
+                };
+                check(&x, f, |dy| {
+                    let (y, mut want) = (f(&x), vec![9.0; x.len()]);
+                    across_back(&p, plane, &x, &y, dy, &mut want);
+                    for kernels in available() {
+                        let mut got = vec![9.0; x.len()];
+                        across_back_fast(kernels, &p, plane, &x, &y, dy, &mut got);
+                        for (w, g) in want.iter().zip(&got) {
+                            assert!((w - g).abs() <= 5e-6, "{}: {w} {g}", kernels.name());
+                        }
+                    }
+                    want
+                });
+            }
+        }
+    }
+
+    #[test]
+    fn gradients_within_a_channel_equal_differences() {
+        for (size, input) in [(3, [5, 7]), (5, [6, 4]), (1, [2, 3])] {
+            let p = LrnParams { size, alpha: 3.0, beta: 0.75, k: 2.0 };
+            let x = numbers(2 * input[0] * input[1]);
+            let f = |x: &[f32]| {
+                let mut y = vec![0.0; x.len()];
+                within(&p, input, x, &mut y);
+                y
+            };
+            check(&x, f, |dy| {
+                let (y, mut dx) = (f(&x), vec![9.0; x.len()]);
+                within_back(&p, input, &x, &y, dy, &mut dx);
+                dx
+            });
         }
     }
 }

@@ -112,6 +112,7 @@ pub fn mvn_back(
 
 #[cfg(test)]
 mod tests {
+    use super::super::gradient_check::{check, numbers};
     use super::*;
 
     #[test]
@@ -130,5 +131,58 @@ mod tests {
         mvn(4, Some(0.0), &mut y);
         assert!((y.iter().map(|y| y * y).sum::<f32>() / 4.0 - 1.0).abs() < 1e-6);
         assert!(y.iter().sum::<f32>().abs() < 1e-6);
+    }
+
+    #[test]
+    fn gradients_equal_differences() {
+        let v = AxisView { outer: 3, len: 2, inner: 5 };
+        let x = numbers(30);
+        let moments = |x: &[f32]| {
+            let (mut mu, mut var) = ([0.0; 2], [0.0; 2]);
+            mean(v, x, &mut mu);
+            variance(v, x, &mu, &mut var);
+            (mu, var)
+        };
+        let f = |x: &[f32], (mu, var): ([f32; 2], [f32; 2])| {
+            let mut y = x.to_vec();
+            standardise(v, &mu, &var, 0.1, &mut y);
+            y
+        };
+        let stored = moments(&x);
+        check(
+            &x,
+            |x| f(x, moments(x)),
+            |dy| {
+                let mut dx = vec![9.0; x.len()];
+                standardise_back(v, &stored.1, 0.1, &f(&x, stored), dy, &mut dx);
+                dx
+            },
+        );
+        check(
+            &x,
+            |x| f(x, stored),
+            |dy| {
+                let mut dx = vec![9.0; x.len()];
+                stored_standardise_back(v, &stored.1, 0.1, dy, &mut dx);
+                dx
+            },
+        );
+    }
+
+    #[test]
+    fn gradients_of_rows_equal_differences() {
+        let x = numbers(3 * 11);
+        for deviation in [None, Some(1e-9)] {
+            let f = |x: &[f32]| {
+                let mut y = x.to_vec();
+                mvn(11, deviation, &mut y);
+                y
+            };
+            check(&x, f, |dy| {
+                let mut dx = vec![9.0; x.len()];
+                mvn_back(11, deviation, &x, &f(&x), dy, &mut dx);
+                dx
+            });
+        }
     }
 }

@@ -293,6 +293,7 @@ unsafe fn every<S: Simd>(from: *const f32, stride: usize) -> S {
 
 #[cfg(test)]
 mod tests {
+    use super::super::gradient_check::{check, distant, numbers};
     use super::super::table::available;
     use super::*;
     use crate::ops::Window;
@@ -372,5 +373,88 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// Sizes with tails, with padding, and with windows that lie wholly outside.
+    fn each_size() -> impl Iterator<Item = PoolDims> {
+        let cases = [
+            ([13, 13], 3, 2, 0),
+            ([14, 35], 3, 2, 1),
+            ([9, 18], 3, 1, 1),
+            ([7, 7], 7, 1, 0),
+            ([11, 20], 5, 3, 2),
+            ([4, 36], 2, 2, 1),
+            ([1, 1], 3, 2, 1),
+            ([6, 5], 2, 5, 0),
+            ([6, 7], 1, 2, 0),
+        ];
+        cases.into_iter().map(|(input, kernel, stride, pad)| {
+            let out = |n: usize| (n + 2 * pad - kernel).div_ceil(stride) + 1;
+            dims(input, input.map(out), kernel, stride, pad)
+        })
+    }
+
+    #[test]
+    fn gradients_equal_differences() {
+        for d in each_size() {
+            // What lies wholly outside has no finite output to take differences of.
+            let values = |y: Vec<f32>| {
+                let finite = |y: f32| if y > -f32::MAX { y } else { 0.0 };
+                y.into_iter().map(finite).collect::<Vec<f32>>()
+            };
+            let x = distant(2 * d.input[0] * d.input[1]);
+            let f = |pool: fn(&PoolDims, &[f32], &mut [f32]), x: &[f32]| {
+                let mut y = vec![0.0; 2 * d.output[0] * d.output[1]];
+                pool(&d, x, &mut y);
+                values(y)
+            };
+            check(
+                &x,
+                |x| f(max, x),
+                |dy| {
+                    let mut dx = vec![9.0; x.len()];
+                    max_back(&d, &x, dy, &mut dx);
+                    dx
+                },
+            );
+            check(
+                &x,
+                |x| f(ave, x),
+                |dy| {
+                    let mut dx = vec![9.0; x.len()];
+                    ave_back(&d, dy, &mut dx);
+                    dx
+                },
+            );
+        }
+    }
+
+    #[test]
+    fn every_kernel_finds_the_same_maxima() {
+        for d in each_size() {
+            // Few different values, so that many windows have several maxima; and what is hard to compare.
+            let mut x = numbers(3 * d.input[0] * d.input[1]);
+            x.iter_mut().for_each(|x| *x = (*x * 3.0).round());
+            let hard = [f32::NAN, f32::NEG_INFINITY, f32::INFINITY, -f32::MAX];
+            x.iter_mut().step_by(29).zip(hard).for_each(|(x, hard)| *x = hard);
+            let len = 3 * d.output[0] * d.output[1];
+            let (dy, mut y) = (numbers(len), vec![0.0; len]);
+            let mut want = vec![9.0; x.len()];
+            max(&d, &x, &mut y);
+            max_back(&d, &x, &dy, &mut want);
+            for kernels in available() {
+                let mut got = vec![9.0; x.len()];
+                max_back_fast(kernels, &d, &x, &y, &dy, &mut got);
+                assert_eq!(want, got, "{} {d:?}", kernels.name());
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_maximum_takes_the_gradient() {
+        let d = dims([2, 2], [1, 1], 2, 1, 0);
+        let mut dx = [9.0; 4];
+        max_back(&d, &[1.0, 5.0, 5.0, 5.0], &[3.0], &mut dx);
+        assert_eq!(dx, [0.0, 3.0, 0.0, 0.0]);
     }
 }

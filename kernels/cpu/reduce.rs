@@ -35,6 +35,7 @@ pub fn reduce_back(op: Reduction, len: usize, coeff: f32, x: &[f32], dy: &[f32],
 
 #[cfg(test)]
 mod tests {
+    use super::super::gradient_check::{check, distant};
     use super::*;
 
     #[test]
@@ -49,5 +50,25 @@ mod tests {
         assert_eq!(of(Reduction::Asum), 12.0);
         assert_eq!(of(Reduction::SumSq), 28.0);
         assert!((of(Reduction::Mean) - 4.0 / 3.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn gradients_equal_differences() {
+        let x = distant(3 * 7);
+        for op in [Reduction::Sum, Reduction::Asum, Reduction::SumSq, Reduction::Mean] {
+            let f = |x: &[f32]| {
+                let mut y = vec![0.0; 3];
+                reduce(op, 7, 1.5, x, &mut y);
+                y
+            };
+            check(&x, f, |dy| {
+                let mut dx = vec![9.0; x.len()];
+                reduce_back(op, 7, 1.5, &x, dy, &mut dx);
+                dx
+            });
+        }
+        let mut dx = [9.0];
+        reduce_back(Reduction::Asum, 1, 1.0, &[0.0], &[1.0], &mut dx);
+        assert_eq!(dx, [0.0]);
     }
 }

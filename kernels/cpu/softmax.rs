@@ -92,6 +92,7 @@ fn exp(x: f32) -> f32 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::gradient_check::{check, numbers};
     use super::super::table::available;
     use super::*;
 
@@ -130,5 +131,23 @@ mod tests {
         let mut y = [0.0; 20];
         fast(&available()[0], v, &x, &mut y);
         assert!(y.iter().all(|y| y.is_nan()));
+    }
+
+    #[test]
+    fn the_gradient_equals_differences() {
+        for (outer, len, inner) in [(1, 7, 1), (3, 17, 1), (2, 5, 3)] {
+            let v = AxisView { outer, len, inner };
+            let x = numbers(outer * len * inner);
+            let f = |x: &[f32]| {
+                let mut y = vec![0.0; x.len()];
+                softmax(v, x, &mut y);
+                y
+            };
+            check(&x, f, |dy| {
+                let mut dx = vec![9.0; x.len()];
+                softmax_back(v, &f(&x), dy, &mut dx);
+                dx
+            });
+        }
     }
 }
