@@ -324,6 +324,13 @@ pub struct BlockCopy {
     pub to: [usize; 2],
 }
 
+impl BlockCopy {
+    /// The copy back.
+    pub fn turned(&self) -> Self {
+        Self { from: self.to, to: self.from, ..*self }
+    }
+}
+
 /// How a gradient changes a weight. In the formulas g is the gradient, α the rate, h the first history
 /// and k the second, which both start at zero; then `w -= step`.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -17,6 +17,8 @@ struct Run {
     backend: &'static str,
     conv: Option<Algorithm>,
     tolerance: f32,
+    /// Whether gradients are compared, too, in a network for training.
+    gradients: bool,
 }
 
 /// Runs one case; every blob or parameter that differs, in words.
@@ -26,7 +28,8 @@ fn differences(dir: &Path, case: &Value, run: &Run) -> Vec<String> {
         backend: run.backend.into(),
         conv: run.conv,
         threads: 2,
-        keep: Keep::Outputs,
+        keep: if run.gradients { Keep::Training } else { Keep::Outputs },
+        input_gradients: run.gradients,
         state: NetState { phase, ..NetState::default() },
         ..Options::default()
     };
@@ -65,11 +68,54 @@ fn differences(dir: &Path, case: &Value, run: &Run) -> Vec<String> {
             compare(&format!("{name} after"), got.data(), &npy(&after));
         }
     }
+    if run.gradients {
+        differences_back(dir, case, &mut net, &mut compare);
+    }
     wrong
 }
 
-fn all_cases(backend: &'static str, conv: Option<Algorithm>, tolerance: f32) {
-    let settings = Run { backend, conv, tolerance };
+/// Compares every gradient that Caffe computed from the tops' gradients.
+fn differences_back(
+    dir: &Path,
+    case: &Value,
+    net: &mut Net,
+    compare: &mut dyn FnMut(&str, &[f32], &[f32]),
+) {
+    let existing = |name: String| Some(dir.join(name)).filter(|path| path.exists());
+    let tops = names(case, "outputs");
+    let tops: Vec<(&str, Vec<f32>)> = tops
+        .filter_map(|n| Some((n.as_str(), npy(&existing(format!("topdiff_{n}.npy"))?))))
+        .collect();
+    let given: Vec<(&str, &[f32])> = tops.iter().map(|(n, d)| (*n, d.as_slice())).collect();
+    if given.is_empty() {
+        return;
+    }
+    net.clear_gradients();
+    net.backward_from(&given).expect("backward");
+    let gradients = net.input_names().into_iter().map(String::from).collect::<Vec<_>>();
+    for name in gradients {
+        if let Some(want) = existing(format!("bottomdiff_{name}.npy")) {
+            let (want, got) = (npy(&want), net.input_gradient(&name).expect("gradient"));
+            match got {
+                Some(got) => compare(&format!("d{name}"), got.data(), &want),
+                None => assert!(want.iter().all(|v| *v == 0.0), "{}: no d{name}", dir.display()),
+            }
+        }
+    }
+    for name in names(case, "params") {
+        if let Some(want) = existing(format!("paramdiff_{name}.npy")) {
+            let (layer, index) = name.rsplit_once('_').expect("LAYER_INDEX");
+            let got = net.param_gradient(layer, index.parse().expect("an index")).expect("gradient");
+            match got {
+                Some(got) => compare(&format!("d{name}"), got.data(), &npy(&want)),
+                None => assert!(npy(&want).iter().all(|v| *v == 0.0), "{}: no d{name}", dir.display()),
+            }
+        }
+    }
+}
+
+fn all_cases(backend: &'static str, conv: Option<Algorithm>, tolerance: f32, gradients: bool) {
+    let settings = Run { backend, conv, tolerance, gradients };
     let root = golden("caffe-ops");
     let manifest = std::fs::read_to_string(root.join("manifest.json")).expect("manifest");
     let cases: Vec<Value> = serde_json::from_str(&manifest).expect("JSON");
@@ -89,18 +135,22 @@ fn all_cases(backend: &'static str, conv: Option<Algorithm>, tolerance: f32) {
     assert!(failures.is_empty(), "{} of {run}:\n{}", failures.len(), failures.join("\n"));
     assert_eq!(run, 165);
     let how = conv.map_or("", Algorithm::name);
-    println!("{backend} {how}: {run} cases of the real Caffe within {tolerance:e}");
+    let what = if gradients { "with their gradients" } else { "" };
+    println!("{backend} {how}: {run} cases {what} of the real Caffe within {tolerance:e}");
 }
 
 #[test]
 fn reference_equals_caffe() {
-    all_cases("reference", None, 1e-5);
+    all_cases("reference", None, 1e-5, false);
+    all_cases("reference", None, 1e-5, true);
 }
 
 #[test]
 fn cpu_equals_caffe() {
-    all_cases("cpu", None, 5e-5);
-    all_cases("cpu", Some(Algorithm::Direct), 1e-5);
-    all_cases("cpu", Some(Algorithm::Gemm), 1e-5);
-    all_cases("cpu", Some(Algorithm::Winograd), 5e-5);
+    all_cases("cpu", None, 5e-5, false);
+    all_cases("cpu", Some(Algorithm::Direct), 1e-5, false);
+    all_cases("cpu", Some(Algorithm::Gemm), 1e-5, false);
+    all_cases("cpu", Some(Algorithm::Winograd), 5e-5, false);
+    all_cases("cpu", None, 1e-5, true);
+    all_cases("cpu", Some(Algorithm::Gemm), 1e-5, true);
 }

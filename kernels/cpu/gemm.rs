@@ -18,7 +18,7 @@ use super::panels::{Columns, PackedRows, Panels, pack_rows, panel_height};
 use super::simd::{Simd, SimdOp, TILE_VECTORS};
 use super::table::Kernels;
 use crate::memory::Buffer;
-use crate::ops::Algorithm;
+use crate::ops::{Algorithm, InnerDims};
 use std::ops::Range;
 
 /// A matrix inside a slice: element (i, j) is `data[i · row + j · col]`.
@@ -229,7 +229,19 @@ pub fn fast(work: &mut Workspace, s: Sizes, a: Left, b: &impl Columns, c: Target
     }
 }
 
-/// The same with both sides laid out on the way, in tiles of `bf16` if `how` is [`Algorithm::Tiles`]: for
+/// The weight gradient of a fully connected layer as a product, from its input `(rows, inputs)` and the
+/// gradient of its output `(rows, outputs)`.
+pub fn gradient<'a>(
+    d: &InnerDims,
+    [x, dy]: [&'a [f32]; 2],
+) -> (Sizes, Matrix<'a>, Matrix<'a>) {
+    let [outputs, inputs] = [(dy, d.outputs), (x, d.inputs)];
+    let (left, right) = if d.transpose { (inputs, outputs) } else { (outputs, inputs) };
+    let s = Sizes { m: left.1, n: right.1, k: d.rows };
+    (s, Matrix::transposed(left.0, left.1), Matrix::rows(right.0, right.1))
+}
+
+/// The same as [`fast`] with both sides laid out on the way, in tiles of `bf16` if `how` is [`Algorithm::Tiles`]: for
 /// operands that change before they are used again.
 ///
 /// # Panics

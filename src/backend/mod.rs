@@ -6,6 +6,7 @@
 //! in `net::forward`.
 
 mod cpu;
+mod gradients;
 mod memory;
 mod reference;
 mod small;
@@ -251,8 +252,9 @@ pub trait Backend: Send {
 
     /// Every element becomes `value`.
     fn fill(&mut self, value: f32, y: View);
-    /// How this backend computes weight gradients of convolutions: as `wanted`, if that can be had.
-    fn gradient_algorithm(&self, wanted: Option<Algorithm>) -> Algorithm;
+    /// How this backend computes gradients as products over `terms` numbers at least: as `wanted`, if that can
+    /// be had.
+    fn gradient_algorithm(&self, terms: usize, wanted: Option<Algorithm>) -> Algorithm;
     /// Input gradients of a convolution, `io.x` being the gradients of its output and `io.y` those of its
     /// input. `how` is that of [`ConvDims::transposed`], if there is such a convolution.
     fn conv_back(&mut self, d: &ConvDims, how: Algorithm, io: Weighted);

@@ -4,11 +4,12 @@
 
 use super::memory::Memory;
 use super::{
-    Backend, Choice, Judged, Lend, LossRule, PictureWork, Pictures, Prepare, Slot, View, Weighted,
+    Backend, Chain, Choice, Gradient, Judged, Learnt, Lend, LossBack, LossRule, PictureWork,
+    Pictures, Prepare, Slot, View, Weighted,
 };
 use likenet_kernels::cpu::argmax::{self, TopK};
 use likenet_kernels::cpu::gemm::{self, Matrix, Sizes};
-use likenet_kernels::cpu::{conv, elementwise, lrn, norm, pool, reduce, softmax};
+use likenet_kernels::cpu::{conv, elementwise, lrn, norm, pool, reduce, softmax, update};
 use likenet_kernels::ops::*;
 use std::sync::Arc;
 
@@ -230,5 +231,121 @@ impl Backend for Reference {
 
     fn accuracy(&mut self, v: AxisView, top: usize, ignore: Option<i32>, io: Judged) {
         self.memory.accuracy(v, top, ignore, io);
+    }
+
+    fn gradient_algorithm(&self, _: usize, _: Option<Algorithm>) -> Algorithm {
+        Algorithm::Plain
+    }
+
+    fn conv_back(&mut self, d: &ConvDims, _: Algorithm, io: Weighted) {
+        self.deconv(d, io);
+    }
+
+    fn conv_weights_back(&mut self, d: &ConvDims, _: Algorithm, [x, dy]: [View; 2], dw: Gradient) {
+        self.memory.accumulate(dw, |m, dw| {
+            let pictures = m.get(x).chunks_exact(d.input_len());
+            for (x, dy) in pictures.zip(m.get(dy).chunks_exact(d.output_len())) {
+                conv::weights_back_plain(d, x, dy, dw);
+            }
+        });
+    }
+
+    fn inner_back(&mut self, d: &InnerDims, _: Algorithm, io: Weighted) {
+        self.memory.write_with(io.y, |m, dx| {
+            let weight = match d.transpose {
+                false => Matrix::rows(m.get(io.weight), d.inputs),
+                true => Matrix::transposed(m.get(io.weight), d.outputs),
+            };
+            dx.fill(0.0);
+            let sizes = Sizes { m: d.rows, n: d.inputs, k: d.outputs };
+            gemm::plain(sizes, Matrix::rows(m.get(io.x), d.outputs), weight, dx);
+        });
+    }
+
+    fn inner_weights_back(&mut self, d: &InnerDims, _: Algorithm, io: [View; 2], dw: Gradient) {
+        self.memory.accumulate(dw, |m, dw| {
+            let (s, left, right) = gemm::gradient(d, io.map(|v| m.get(v)));
+            gemm::plain(s, left, right, dw);
+        });
+    }
+
+    fn sum_of_squares(&self, x: View) -> f64 {
+        update::sum_of_squares(self.memory.get(x))
+    }
+
+    fn fill(&mut self, value: f32, y: View) {
+        self.memory.fill(value, y);
+    }
+
+    fn relu_back(&mut self, slope: f32, y: View, d: View) {
+        self.memory.relu_back(slope, y, d);
+    }
+
+    fn sum_products(&mut self, v: AxisView, a: View, b: Option<View>, out: Gradient) {
+        self.memory.sum_products(v, a, b, out);
+    }
+
+    fn max_pool_back(&mut self, d: &PoolDims, io: Chain) {
+        self.memory.max_pool_back(d, io);
+    }
+
+    fn ave_pool_back(&mut self, d: &PoolDims, dy: View, dx: View) {
+        self.memory.ave_pool_back(d, dy, dx);
+    }
+
+    fn lrn_across_back(&mut self, p: &LrnParams, channels: usize, plane: usize, io: Chain) {
+        self.memory.lrn_across_back(p, channels, plane, io);
+    }
+
+    fn lrn_within_back(&mut self, p: &LrnParams, input: [usize; 2], io: Chain) {
+        self.memory.lrn_within_back(p, input, io);
+    }
+
+    fn unary_back(&mut self, op: &Unary, io: Chain) {
+        self.memory.unary_back(op, io);
+    }
+
+    fn prelu_back(&mut self, v: AxisView, slope: View, io: Chain) {
+        self.memory.prelu_back(v, slope, io);
+    }
+
+    fn prelu_slope_back(&mut self, v: AxisView, io: [View; 2], dslope: Gradient) {
+        self.memory.prelu_slope_back(v, io, dslope);
+    }
+
+    fn eltwise_back(&mut self, op: &Eltwise, which: usize, xs: &[View], dy: View, dx: View) {
+        self.memory.eltwise_back(op, which, xs, dy, dx);
+    }
+
+    fn standardise_back(&mut self, v: AxisView, own: bool, variance: View, eps: f32, io: Chain) {
+        self.memory.standardise_back(v, own, variance, eps, io);
+    }
+
+    fn mvn_back(&mut self, len: usize, deviation: Option<f32>, io: Chain) {
+        self.memory.mvn_back(len, deviation, io);
+    }
+
+    fn softmax_back(&mut self, v: AxisView, io: Chain) {
+        self.memory.softmax_back(v, io);
+    }
+
+    fn reduce_back(&mut self, op: Reduction, len: usize, coeff: f32, io: Chain) {
+        self.memory.reduce_back(op, len, coeff, io);
+    }
+
+    fn cross_entropy_back(&mut self, v: AxisView, rule: &LossRule, io: LossBack) {
+        self.memory.cross_entropy_back(v, rule, io);
+    }
+
+    fn sigmoid_cross_entropy_back(&mut self, rule: &LossRule, io: LossBack) {
+        self.memory.sigmoid_cross_entropy_back(rule, io);
+    }
+
+    fn hinge_back(&mut self, norm: HingeNorm, classes: usize, io: LossBack) {
+        self.memory.hinge_back(norm, classes, io);
+    }
+
+    fn update(&mut self, u: &Update, p: Learnt) {
+        self.memory.update(u, p);
     }
 }

@@ -77,7 +77,7 @@ impl ComputeArgs {
     }
 
     fn settings(&self) -> Settings {
-        Settings { threads: self.threads, weights: self.precision.into() }
+        Settings { threads: self.threads, weights: self.precision.into(), changing: false }
     }
 
     /// In words, what results depend on.

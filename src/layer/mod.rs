@@ -182,6 +182,18 @@ impl Layer {
         }
     }
 
+    /// Whether a loss has a gradient with respect to bottom `i` through this layer: none with respect to
+    /// labels, nor through counting.
+    pub fn has_gradient(&self, i: usize) -> bool {
+        match self {
+            Layer::Source(_) | Layer::Silence | Layer::Accuracy(_) | Layer::ArgMax(_) => false,
+            Layer::SoftmaxLoss(_) | Layer::SigmoidCrossEntropyLoss(_) => i == 0,
+            Layer::HingeLoss(_) | Layer::Crop(_) => i == 0,
+            Layer::Pointwise(Unary::Threshold { .. }) => false,
+            _ => true,
+        }
+    }
+
     /// How many bottoms and tops the layer may have, as inclusive ranges.
     fn arity(&self) -> ([usize; 2], [usize; 2]) {
         const MANY: usize = usize::MAX;

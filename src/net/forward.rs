@@ -105,7 +105,11 @@ pub(super) fn run(be: &mut dyn Backend, s: &Located) -> ShapeResult<()> {
         Layer::Concat(l) => join(be, s, s.shapes[0].axis(l.axis)?),
         Layer::Slice(l) => cut(be, s, s.shapes[0].axis(l.axis)?),
         Layer::Tile(l) => tile(be, s, s.shapes[0].axis(l.axis)?, l.tiles),
-        Layer::Crop(l) => crop(be, s, &l.origin(&s.shapes)?),
+        Layer::Crop(l) => {
+            for blocks in crop_blocks(&s.shapes, s.top_shapes[0], &l.origin(&s.shapes)?) {
+                be.copy_blocks(&blocks, s.bottoms[0], s.tops[0]);
+            }
+        }
         Layer::Eltwise(op) => {
             let op = match op {
                 Eltwise::Sum(c) if c.is_empty() => Eltwise::Sum(vec![1.0; s.bottoms.len()]),
@@ -210,7 +214,7 @@ fn batch_norm(be: &mut dyn Backend, s: &Located, l: &BatchNorm) {
     be.standardise(v, [mean, variance], l.eps, y);
 }
 
-fn loss_rule(l: &LossShape, scores: &Shape) -> LossRule {
+pub(super) fn loss_rule(l: &LossShape, scores: &Shape) -> LossRule {
     let batch = scores.dims().first().copied().unwrap_or(1);
     LossRule { ignore: l.ignore, normalization: l.normalization, batch }
 }
@@ -263,13 +267,17 @@ fn tile(be: &mut dyn Backend, s: &Located, axis: usize, tiles: usize) {
     }
 }
 
-/// Copies the window line by line; lines along the last axis are contiguous on both sides.
-fn crop(be: &mut dyn Backend, s: &Located, origin: &[usize]) {
-    let (from, to) = (s.shapes[0].dims(), s.top_shapes[0].dims());
+/// The window as lines; those along the last axis are contiguous on both sides.
+pub(super) fn crop_blocks<'a>(
+    shapes: &[&'a Shape],
+    top: &'a Shape,
+    origin: &'a [usize],
+) -> impl Iterator<Item = BlockCopy> + 'a {
+    let (from, to) = (shapes[0].dims(), top.dims());
     let last = to.len() - 1;
     let rows = to[..last].last().copied().unwrap_or(1);
     let outer: usize = to[..last.saturating_sub(1)].iter().product();
-    for block in 0..outer {
+    (0..outer).map(move |block| {
         // The index of this block of rows along each outer axis, and from it its offset in the bottom.
         let (mut rest, mut offset, mut stride) = (block, 0, from[last]);
         if last > 0 {
@@ -281,12 +289,11 @@ fn crop(be: &mut dyn Backend, s: &Located, origin: &[usize]) {
             rest /= to[axis];
             stride *= from[axis];
         }
-        let blocks = BlockCopy {
+        BlockCopy {
             count: rows,
             len: to[last],
             from: [offset + origin[last], from[last]],
             to: [block * rows * to[last], to[last]],
-        };
-        be.copy_blocks(&blocks, s.bottoms[0], s.tops[0]);
-    }
+        }
+    })
 }

@@ -251,7 +251,11 @@ impl Builder<'_> {
         index: usize,
         spec: ParamSpec,
     ) -> std::result::Result<ParamUse, String> {
-        let rule = d.params.get(index).cloned().unwrap_or_default();
+        let mut rule = d.params.get(index).cloned().unwrap_or_default();
+        if matches!(d.layer, Layer::BatchNorm(_)) {
+            // Its parameters are sums of what it saw: no gradient changes them.
+            rule.lr_mult = 0.0;
+        }
         let fresh = self.graph.params.len();
         let id = match self.shared.get(&rule.name).filter(|_| !rule.name.is_empty()) {
             Some(&id) => id,

@@ -8,10 +8,13 @@
 //! [`Graph`] says which blob feeds which layer. [`Plan`] is the ordered list of steps over slots of a
 //! backend, with its fusions visible. [`Net`] holds both, the parameters and the backend, and runs.
 
+mod backward;
 mod dot;
 mod filler;
 mod forward;
+mod gradients;
 mod graph;
+mod learning;
 mod model;
 mod parameters;
 mod plan;
@@ -24,7 +27,8 @@ mod zoo;
 pub use dot::dot;
 pub use graph::{Blob, BlobId, Graph, Node, ParamId, ParamUse};
 pub use likenet_kernels::ops::{Algorithm, Precision};
-pub use model::{Net, Options};
+pub use learning::LearntParam;
+pub use model::{Guest, Net, Options};
 pub use parameters::Missing;
 pub use plan::{Home, Keep, Plan, Section, Step, Storage};
 pub use prototxt::Description;

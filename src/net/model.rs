@@ -1,6 +1,7 @@
 //! A network ready to run.
 
 use super::graph::{BlobId, Graph};
+use super::learning::Learning;
 use super::parameters::{self, Missing};
 use super::plan::{Keep, Plan};
 use super::prototxt::Description;
@@ -43,6 +44,8 @@ pub struct Options {
     pub missing: Missing,
     /// Seed of fillers and dropout.
     pub seed: u64,
+    /// In a network for training ([`Keep::Training`]): source blobs have gradients too.
+    pub input_gradients: bool,
 }
 
 impl Default for Options {
@@ -58,6 +61,7 @@ impl Default for Options {
             inputs: vec![],
             missing: Missing::default(),
             seed: 1,
+            input_gradients: false,
         }
     }
 }
@@ -65,7 +69,12 @@ impl Default for Options {
 impl Options {
     /// What its backend needs to know.
     fn settings(&self) -> Settings {
-        Settings { threads: self.threads, weights: self.weights }
+        let changing = self.trains();
+        Settings { threads: self.threads, weights: self.weights, changing }
+    }
+
+    fn trains(&self) -> bool {
+        self.keep == Keep::Training
     }
 }
 
@@ -97,6 +106,20 @@ pub struct Net {
     slots: Vec<Slot>,
     params: Vec<Slot>,
     passes: u64,
+    pub(super) learning: Learning,
+}
+
+/// A network without a backend: a guest on that of the network that [made](Net::guest) it.
+pub struct Guest {
+    description: Description,
+    options: Options,
+    graph: Graph,
+    plan: Plan,
+    chosen_for: usize,
+    slots: Vec<Slot>,
+    params: Vec<Slot>,
+    passes: u64,
+    learning: Learning,
 }
 
 impl Net {
@@ -157,10 +180,11 @@ impl Net {
             slots: vec![],
             params: vec![],
             passes: 0,
+            learning: Learning::default(),
         };
         net.make_params(files)?;
         net.alloc_slots();
-        if !files.is_empty() {
+        if !files.is_empty() && !net.options.trains() {
             net.prepare();
         }
         Ok(net)
@@ -191,6 +215,9 @@ impl Net {
     fn alloc_slots(&mut self) {
         self.slots.drain(..).for_each(|slot| self.backend.free(slot));
         self.slots = self.plan.storage.slots.iter().map(|&len| self.backend.alloc(len)).collect();
+        if self.options.trains() {
+            self.plan_gradients(&[]);
+        }
         let mut rng = Rng::new(self.options.seed ^ 0x5eed);
         for node in &self.graph.nodes {
             let Layer::Source(source) = &node.layer else { continue };
@@ -217,7 +244,9 @@ impl Net {
             backend.free(params[id]);
             params[id] = hold(backend.as_mut(), values);
         })?;
-        self.prepare();
+        if !options.trains() {
+            self.prepare();
+        }
         Ok(())
     }
 
@@ -235,7 +264,9 @@ impl Net {
             let values = filler::fill(&Filler { kind, sparse: -1 }, shape, &mut rng);
             self.backend.write(slot, 0, &values);
         }
-        self.prepare();
+        if !self.options.trains() {
+            self.prepare();
+        }
     }
 
     /// Changes the batch: the first dimension of every source blob. Parameters stay.
@@ -317,9 +348,50 @@ impl Net {
 
     fn pass(&mut self, times: Option<&[AtomicU64]>) -> Result<()> {
         self.passes += 1;
-        let seed = self.options.seed.wrapping_add(self.passes.wrapping_mul(0x9e37_79b9));
+        let seed = self.pass_seed();
         let Self { graph, plan, backend, slots, params, .. } = self;
         Run { graph, plan, slots, params, seed, times }.forward(backend.as_mut())
+    }
+
+    /// The seed of the pass that was begun last: what dropped elements follow from.
+    fn pass_seed(&self) -> u64 {
+        self.options.seed.wrapping_add(self.passes.wrapping_mul(0x9e37_79b9))
+    }
+
+    /// Forward passes so far. Which elements dropout drops follows from the seed and this number.
+    pub fn passes(&self) -> u64 {
+        self.passes
+    }
+
+    /// Goes on as after so many forward passes.
+    pub fn set_passes(&mut self, passes: u64) {
+        self.passes = passes;
+    }
+
+    /// Plans gradients, those of the blobs `given` coming from outside, and gives them memory.
+    pub(super) fn plan_gradients(&mut self, given: &[BlobId]) {
+        let Self { graph, plan, backend, options, learning, .. } = self;
+        learning.lay_out(backend.as_mut(), graph, &plan.steps, options.input_gradients, given);
+    }
+
+    /// A backward pass after a forward pass.
+    pub(super) fn pass_back(&mut self, times: Option<&[AtomicU64]>) -> Result<()> {
+        let seed = self.pass_seed();
+        let Self { graph, plan, backend, slots, params, learning, .. } = self;
+        let run = Run { graph, plan, slots, params, seed, times };
+        run.backward(backend.as_mut(), &mut learning.gradients)
+    }
+
+    /// The backend, the slots of the parameters and what is learnt of them.
+    pub(super) fn learning(&mut self) -> (&mut dyn Backend, &[Slot], &mut Learning) {
+        (self.backend.as_mut(), &self.params, &mut self.learning)
+    }
+
+    /// The values of a backend's slot.
+    pub(super) fn read_slot(&self, slot: Slot, shape: &Shape) -> Result<Tensor> {
+        let mut data = vec![0.0; shape.count()];
+        self.backend.read(slot, &mut data);
+        Tensor::new(shape.clone(), data).map_err(Error::Invalid)
     }
 
     /// Packs all weights for the plan, on all threads. Without it each is packed when it is first used.
@@ -329,7 +401,7 @@ impl Net {
         backend.prepare(&run.weights(0..plan.steps.len()));
     }
 
-    fn view(&self, blob: BlobId) -> View {
+    pub(super) fn view(&self, blob: BlobId) -> View {
         let home = self.plan.storage.whole[blob];
         let slot = home.map_or(Slot(usize::MAX), |home| self.slots[home.slot]);
         View::whole(slot, self.graph.blobs[blob].shape.count())
@@ -381,7 +453,7 @@ impl Net {
         Ok(())
     }
 
-    fn param_id(&self, layer: &str, index: usize) -> Result<(usize, Shape)> {
+    pub(super) fn param_id(&self, layer: &str, index: usize) -> Result<(usize, Shape)> {
         let node = self.graph.nodes.iter().find(|n| n.name == layer);
         let param = node.and_then(|n| n.params.get(index));
         let missing = || Error::Net {
@@ -390,6 +462,56 @@ impl Net {
         };
         let param = param.ok_or_else(missing)?;
         Ok((param.id, param.spec.shape.clone()))
+    }
+
+    /// Another network on this one's backend, with its parameters where layers have the same names: to test
+    /// while training. It takes this one's place by [`Net::swap`].
+    pub fn guest(&mut self, description: Description, options: Options) -> Result<Guest> {
+        let graph = Graph::new(&description, &options.inputs, options.batch)?;
+        check_kept(&graph, &options.keep)?;
+        let chosen_for = graph.batch();
+        let plan = plan(&graph, &options, self.backend.as_ref(), chosen_for);
+        let mut shared = vec![];
+        for param in &graph.params {
+            let own = self.graph.params.iter().position(|p| (&p.layer, p.index) == (&param.layer, param.index));
+            let fits = own.filter(|&i| self.graph.params[i].spec.shape.count() == param.spec.shape.count());
+            shared.push(fits.map(|i| self.params[i]).ok_or_else(|| Error::Net {
+                place: Place { file: graph.file.clone(), line: None },
+                reason: format!(
+                    "layer '{}' has a parameter ({} {}) that {} does not train",
+                    param.layer, param.spec.name, param.spec.shape, self.graph.file
+                ),
+            })?);
+        }
+        let mut guest = Guest {
+            description,
+            options,
+            graph,
+            plan,
+            chosen_for,
+            slots: vec![],
+            params: shared,
+            passes: 0,
+            learning: Learning::default(),
+        };
+        self.swap(&mut guest);
+        self.alloc_slots();
+        self.swap(&mut guest);
+        Ok(guest)
+    }
+
+    /// Changes places with a guest; parameters that both have stay what they are.
+    pub fn swap(&mut self, guest: &mut Guest) {
+        use std::mem::swap;
+        swap(&mut self.description, &mut guest.description);
+        swap(&mut self.options, &mut guest.options);
+        swap(&mut self.graph, &mut guest.graph);
+        swap(&mut self.plan, &mut guest.plan);
+        swap(&mut self.chosen_for, &mut guest.chosen_for);
+        swap(&mut self.slots, &mut guest.slots);
+        swap(&mut self.params, &mut guest.params);
+        swap(&mut self.passes, &mut guest.passes);
+        swap(&mut self.learning, &mut guest.learning);
     }
 
     /// The connected layers.

@@ -2,10 +2,12 @@
 //!
 //! Flows in: a network's parts. Flows out: changed slots, and how long each step took.
 
+use super::backward::{self, LocatedBack};
 use super::forward::{self, Located, inner_dims};
-use super::graph::{BlobId, Graph, ParamId};
+use super::gradients::{BackPlan, Begin};
+use super::graph::{BlobId, Graph, ParamId, ParamUse};
 use super::plan::{Home, Plan, Section};
-use crate::backend::{Backend, Pictures, Prepare, Slot, View};
+use crate::backend::{Backend, Gradient, Pictures, Prepare, Slot, View};
 use crate::error::{Error, Result};
 use crate::layer::{Layer, ShapeResult};
 use crate::shape::Shape;
@@ -25,6 +27,18 @@ pub(super) struct Run<'a> {
     pub seed: u64,
     /// Nanoseconds of each step, all workers together; none if nobody asks.
     pub times: Option<&'a [AtomicU64]>,
+}
+
+/// Where a backward pass leaves what it computes.
+#[derive(Default)]
+pub(super) struct Gradients {
+    pub plan: BackPlan,
+    /// The plan's slots.
+    pub slots: Vec<Slot>,
+    /// Slots of the gradients of those parameters that are learnt.
+    pub params: Vec<Option<Slot>>,
+    /// Parameters whose gradients hold something to be added to.
+    pub written: Vec<bool>,
 }
 
 /// What part of a batch a step computes.
@@ -106,8 +120,17 @@ impl Run<'_> {
 
     fn step(&self, be: &mut dyn Backend, section: usize, i: usize, part: &Part) -> ShapeResult<()> {
         let begun = Instant::now();
+        let shapes = self.shapes(i, part)?;
+        forward::run(be, &self.located(section, i, part, &shapes))?;
+        if let Some(times) = self.times {
+            times[i].fetch_add(begun.elapsed().as_nanos() as u64, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Shapes of a step's bottoms and tops in a part of the batch.
+    fn shapes(&self, i: usize, part: &Part) -> ShapeResult<[Vec<Shape>; 2]> {
         let step = &self.plan.steps[i];
-        let node = &self.graph.nodes[step.node];
         let shape = |b: &usize| {
             let shape = &self.graph.blobs[*b].shape;
             match part {
@@ -115,28 +138,78 @@ impl Run<'_> {
                 Part::Some(pictures, _) => shape.with_axis(0, pictures.len()),
             }
         };
-        let shapes: Vec<Shape> = step.bottoms.iter().map(shape).collect::<ShapeResult<_>>()?;
-        let top_shapes: Vec<Shape> = step.tops.iter().map(shape).collect::<ShapeResult<_>>()?;
+        let bottoms = step.bottoms.iter().map(shape).collect::<ShapeResult<_>>()?;
+        Ok([bottoms, step.tops.iter().map(shape).collect::<ShapeResult<_>>()?])
+    }
+
+    /// A step with its blobs and parameters located.
+    fn located<'a>(
+        &'a self,
+        section: usize,
+        i: usize,
+        part: &Part,
+        [shapes, top_shapes]: &'a [Vec<Shape>; 2],
+    ) -> Located<'a> {
+        let step = &self.plan.steps[i];
+        let node = &self.graph.nodes[step.node];
         let scratch = step.scratch.iter().map(|&(slot, len)| match part {
             Part::Whole => View::whole(self.slots[slot], len),
             Part::Some(_, private) => View::whole(private[slot], len),
         });
         let view = |(&b, shape): (&BlobId, &Shape)| self.view(b, shape, section, part);
-        let located = Located {
+        Located {
             step,
             layer: &node.layer,
-            bottoms: step.bottoms.iter().zip(&shapes).map(view).collect(),
-            tops: step.tops.iter().zip(&top_shapes).map(view).collect(),
+            bottoms: step.bottoms.iter().zip(shapes).map(view).collect(),
+            tops: step.tops.iter().zip(top_shapes).map(view).collect(),
             pitches: step.tops.iter().map(|&b| self.home(b, section).pitch).collect(),
             shapes: shapes.iter().collect(),
             top_shapes: top_shapes.iter().collect(),
             params: node.params.iter().map(|p| self.param(p.id)).collect(),
             scratch: scratch.collect(),
             seed: self.seed.wrapping_add((step.node as u64) << 32),
+        }
+    }
+
+    /// Computes every gradient of a plan for training; values are those of the last forward pass.
+    pub fn backward(&self, be: &mut dyn Backend, g: &mut Gradients) -> Result<()> {
+        let Gradients { plan, slots, params, written } = g;
+        let blob = |slot: usize, blob: BlobId| {
+            View::whole(slots[slot], self.graph.blobs[blob].shape.count())
         };
-        forward::run(be, &located)?;
-        if let Some(times) = self.times {
-            times[i].fetch_add(begun.elapsed().as_nanos() as u64, Ordering::Relaxed);
+        let mut begin = plan.begin.iter().peekable();
+        for (n, back) in plan.steps.iter().enumerate() {
+            let begun = Instant::now();
+            while let Some(Begin { blob: b, value, .. }) = begin.next_if(|b| b.before == n) {
+                let slot = plan.homes[*b].expect("a blob that begins has a gradient");
+                be.fill(*value, blob(slot, *b));
+            }
+            let i = back.step;
+            let step = &self.plan.steps[i];
+            let shapes = self.shapes(i, &Part::Whole).map_err(|reason| self.error(i, reason))?;
+            let dbottoms = step.bottoms.iter().zip(&back.bottoms);
+            let mut dparam = |p: &ParamUse| {
+                let to = View::whole(params[p.id]?, p.spec.shape.count());
+                Some(Gradient { to, add: std::mem::replace(&mut written[p.id], true) })
+            };
+            let located = LocatedBack {
+                values: self.located(0, i, &Part::Whole, &shapes),
+                dtops: step.tops.iter().zip(&back.tops).map(|(&t, &s)| blob(s, t)).collect(),
+                dbottoms: dbottoms
+                    .clone()
+                    .map(|(&b, place)| place.map(|p| blob(p.apart.unwrap_or(p.slot), b)))
+                    .collect(),
+                dparams: self.graph.nodes[step.node].params.iter().map(&mut dparam).collect(),
+            };
+            backward::run(be, &located).map_err(|reason| self.error(i, reason))?;
+            for (&b, place) in dbottoms {
+                if let Some((slot, apart)) = place.and_then(|p| Some((p.slot, p.apart?))) {
+                    be.axpby(1.0, blob(apart, b), 1.0, blob(slot, b));
+                }
+            }
+            if let Some(times) = self.times {
+                times[i].fetch_add(begun.elapsed().as_nanos() as u64, Ordering::Relaxed);
+            }
         }
         Ok(())
     }

@@ -1,11 +1,12 @@
 //! Convolution spread over threads.
 
 use super::team::Team;
-use likenet_kernels::cpu::conv::Pictures;
+use likenet_kernels::cpu::conv::{self, Pictures};
+use likenet_kernels::cpu::elementwise::axpby;
 use likenet_kernels::cpu::filters::Filters;
 use likenet_kernels::cpu::gemm::Workspace;
 use likenet_kernels::cpu::planes::Planes;
-use likenet_kernels::ops::ConvDims;
+use likenet_kernels::ops::{Algorithm, ConvDims};
 use std::ops::Range;
 
 /// The operands of a convolution as slices.
@@ -90,4 +91,17 @@ impl Task<'_> {
         };
         self.filters.convolve(own, d, io);
     }
+}
+
+/// Adds the weight gradients of all pictures to `dw`. Each thread sums those of as many neighbouring pictures
+/// as the others, and the sums are added in order: so many threads always give the same bits.
+pub fn weights_back(team: &Team, d: &ConvDims, how: Algorithm, [x, dy]: [&[f32]; 2], dw: &mut [f32]) {
+    let share = (x.len() / d.input_len()).div_ceil(team.threads()).max(1);
+    let parts = x.chunks(share * d.input_len()).zip(dy.chunks(share * d.output_len()));
+    let sums = team.map(parts, |own, (x, dy)| {
+        let mut sums = vec![0.0; dw.len()];
+        conv::weights_back(own, how, d, [x, dy], &mut sums);
+        sums
+    });
+    sums.iter().for_each(|sums| axpby(1.0, sums, 1.0, dw));
 }

@@ -10,21 +10,22 @@ mod weights;
 
 use super::memory::Memory;
 use super::{
-    Backend, Choice, Judged, Lend, LossRule, PictureWork, Pictures, Prepare, Settings, Slot, View,
-    Weighted,
+    Backend, Chain, Choice, Gradient, Judged, Learnt, Lend, LossBack, LossRule, PictureWork,
+    Pictures, Prepare, Settings, Slot, View, Weighted,
 };
 use likenet_kernels::cpu::argmax::{self, TopK};
 use likenet_kernels::cpu::conv::transposed_by_gemm;
 use likenet_kernels::cpu::filters::Filters;
 use likenet_kernels::cpu::inner::Weights;
 use likenet_kernels::cpu::table::{self, Kernels};
-use likenet_kernels::cpu::{elementwise, lrn, norm, pool, reduce, softmax};
+use likenet_kernels::cpu::gemm::Workspace;
+use likenet_kernels::cpu::{elementwise, lrn, norm, pool, reduce, softmax, update};
 use likenet_kernels::memory::Buffer;
 use likenet_kernels::ops::*;
 use std::ops::Range;
 use std::sync::Arc;
 use team::Team;
-use weights::PackedWeights;
+use weights::{PackedWeights, Way};
 
 /// Elements that a thread takes at a time in element-by-element work: 64 KiB stay in L2.
 const CHUNK: usize = 1 << 14;
@@ -35,6 +36,8 @@ pub struct Cpu {
     kernels: &'static Kernels,
     /// How weights are kept.
     precision: Precision,
+    /// Weights change from pass to pass.
+    changing: bool,
     team: Team,
     packed: PackedWeights,
     /// One for each thread, for work that goes picture by picture: each alone, with slots of its own.
@@ -47,14 +50,15 @@ impl Cpu {
     pub fn new(settings: Settings) -> Result<Self, String> {
         let kernels = table::best()?;
         let team = Team::new(settings.threads, kernels)?;
-        let worker = || Self::of(Team::alone(kernels), kernels, settings.weights);
+        let worker = || Self::of(Team::alone(kernels), kernels, settings);
         let workers = (0..team.threads()).map(|_| worker()).collect();
-        Ok(Self { workers, ..Self::of(team, kernels, settings.weights) })
+        Ok(Self { workers, ..Self::of(team, kernels, settings) })
     }
 
-    fn of(team: Team, kernels: &'static Kernels, precision: Precision) -> Self {
+    fn of(team: Team, kernels: &'static Kernels, settings: Settings) -> Self {
+        let Settings { weights: precision, changing, .. } = settings;
         let (memory, packed) = (Memory::default(), PackedWeights::new(precision));
-        Self { memory, kernels, precision, team, packed, workers: vec![] }
+        Self { memory, kernels, precision, changing, team, packed, workers: vec![] }
     }
 
     /// Runs `f` on each pair of blocks, or of several neighbouring blocks if they are small: `x` cut into
@@ -71,6 +75,24 @@ impl Cpu {
             let several = (CHUNK / from).max(1);
             let pairs = m.get(x).chunks(several * from).zip(y.chunks_mut(several * to));
             team.each(pairs, |_, (x, y)| f(kernels, x, y));
+        });
+    }
+
+    /// Runs `f` on blocks of several planes: inputs and their gradients cut into `inner` elements a plane,
+    /// outputs into `outer`.
+    fn gradients(
+        &mut self,
+        [inner, outer]: [usize; 2],
+        io: Chain,
+        f: impl Fn(&Kernels, [&[f32]; 3], &mut [f32]) + Sync,
+    ) {
+        let Self { memory, team, kernels, .. } = self;
+        memory.write_with(io.dx, |m, dx| {
+            let several = (CHUNK / inner).max(1);
+            let (inner, outer) = (several * inner, several * outer);
+            let outputs = m.get(io.y).chunks(outer).zip(m.get(io.dy).chunks(outer));
+            let inputs = m.get(io.x).chunks(inner).zip(dx.chunks_mut(inner));
+            team.each(inputs.zip(outputs), |_, ((x, dx), (y, dy))| f(kernels, [x, y, dy], dx));
         });
     }
 
@@ -141,7 +163,9 @@ impl Backend for Cpu {
     }
 
     fn axpby(&mut self, a: f32, x: View, b: f32, y: View) {
-        self.memory.axpby(a, x, b, y);
+        self.in_place(CHUNK, y, |m, i, y| {
+            elementwise::axpby(a, &m.get(x)[i * CHUNK..][..y.len()], b, y);
+        });
     }
 
     fn divide(&mut self, x: View, divisor: View, y: View) {
@@ -207,7 +231,7 @@ impl Backend for Cpu {
         self.prepare(&[Prepare::Conv(*d, how, io.weight)]);
         let Self { memory, team, packed, .. } = self;
         memory.write_with(io.y, |m, y| {
-            let filters = packed.filters(io.weight.slot);
+            let filters = packed.filters(io.weight.slot, Way::Forward);
             let bias = io.bias.map(|b| m.get(b));
             let task = conv::Task { d, x: m.get(io.x), filters, bias, relu, pitch };
             task.run(team, y);
@@ -226,15 +250,24 @@ impl Backend for Cpu {
     }
 
     fn inner_algorithm(&self, rows: usize, wanted: Option<Algorithm>) -> Algorithm {
-        Weights::choose(self.kernels, rows, self.precision, wanted)
+        match self.changing {
+            true => self.gradient_algorithm(usize::MAX, wanted),
+            false => Weights::choose(self.kernels, rows, self.precision, wanted),
+        }
     }
 
     fn inner_product(&mut self, d: &InnerDims, how: Algorithm, io: Weighted, relu: Option<f32>) {
-        self.prepare(&[Prepare::Inner(*d, how, io.weight)]);
-        let Self { memory, team, packed, kernels, .. } = self;
+        if !self.changing {
+            self.prepare(&[Prepare::Inner(*d, how, io.weight)]);
+        }
+        let Self { memory, team, packed, kernels, changing, .. } = self;
         memory.write_with(io.y, |m, y| {
-            let weights = packed.inner_weights(io.weight.slot);
             let bias = io.bias.map(|b| m.get(b));
+            if *changing {
+                let operands = [m.get(io.x), m.get(io.weight)];
+                return inner::once(team, d, how, operands, inner::Finish { bias, relu }, y);
+            }
+            let weights = packed.inner_weights(io.weight.slot);
             let task = inner::Task { d, x: m.get(io.x), weights, bias, relu };
             task.run(team, kernels, y);
         });
@@ -340,5 +373,163 @@ impl Backend for Cpu {
 
     fn accuracy(&mut self, v: AxisView, top: usize, ignore: Option<i32>, io: Judged) {
         self.memory.accuracy(v, top, ignore, io);
+    }
+
+    fn gradient_algorithm(&self, terms: usize, wanted: Option<Algorithm>) -> Algorithm {
+        // The errors of few products do not cancel out, and few products cost little.
+        let tiles = wanted.map_or(terms >= 32, |w| w == Algorithm::Tiles);
+        if tiles && self.kernels.has_tiles() { Algorithm::Tiles } else { Algorithm::Gemm }
+    }
+
+    fn conv_back(&mut self, d: &ConvDims, how: Algorithm, io: Weighted) {
+        let Some(back) = d.transposed() else { return self.deconv(d, io) };
+        self.prepare(&[Prepare::ConvBack(*d, how, io.weight)]);
+        let Self { memory, team, packed, .. } = self;
+        memory.write_with(io.y, |m, y| {
+            let filters = packed.filters(io.weight.slot, Way::Back);
+            let (x, pitch) = (m.get(io.x), back.output_len());
+            conv::Task { d: &back, x, filters, bias: None, relu: None, pitch }.run(team, y);
+        });
+    }
+
+    fn conv_weights_back(&mut self, d: &ConvDims, how: Algorithm, io: [View; 2], dw: Gradient) {
+        let Self { memory, team, .. } = self;
+        memory.accumulate(dw, |m, dw| conv::weights_back(team, d, how, io.map(|v| m.get(v)), dw));
+    }
+
+    fn inner_back(&mut self, d: &InnerDims, how: Algorithm, io: Weighted) {
+        let Self { memory, team, .. } = self;
+        memory.write_with(io.y, |m, dx| {
+            inner::input_back(team, d, how, [m.get(io.x), m.get(io.weight)], dx);
+        });
+    }
+
+    fn inner_weights_back(&mut self, d: &InnerDims, how: Algorithm, io: [View; 2], dw: Gradient) {
+        let Self { memory, team, .. } = self;
+        memory.write_with(dw.to, |m, to| {
+            inner::weights_back(team, d, how, io.map(|v| m.get(v)), dw.add, to);
+        });
+    }
+
+    fn sum_products(&mut self, v: AxisView, a: View, b: Option<View>, out: Gradient) {
+        let Self { memory, team, kernels, .. } = self;
+        memory.accumulate(out, |m, out| {
+            let share = v.outer.div_ceil(team.threads()) * v.block();
+            let (a, b) = (m.get(a), b.map(|b| m.get(b)));
+            let parts = team.map((0..a.len()).step_by(share.max(1)), |_, from| {
+                let mut sums = vec![0.0; v.len];
+                let range = from..a.len().min(from + share);
+                let b = b.map(|b| &b[range.clone()]);
+                elementwise::sum_products_fast(kernels, v, &a[range], b, &mut sums);
+                sums
+            });
+            parts.iter().for_each(|sums| elementwise::axpby(1.0, sums, 1.0, out));
+        });
+    }
+
+    fn max_pool_back(&mut self, d: &PoolDims, io: Chain) {
+        let sizes = [d.input.iter().product(), d.output.iter().product()];
+        self.gradients(sizes, io, |kernels, [x, y, dy], dx| {
+            pool::max_back_fast(kernels, d, x, y, dy, dx);
+        });
+    }
+
+    fn ave_pool_back(&mut self, d: &PoolDims, dy: View, dx: View) {
+        let sizes = [d.output.iter().product(), d.input.iter().product()];
+        self.blocks(sizes, dy, dx, |_, dy, dx| pool::ave_back(d, dy, dx));
+    }
+
+    fn lrn_across_back(&mut self, p: &LrnParams, channels: usize, plane: usize, io: Chain) {
+        let picture = channels * plane;
+        self.gradients([picture; 2], io, |kernels, [x, y, dy], dx| {
+            let pictures = x.chunks_exact(picture).zip(y.chunks_exact(picture));
+            let gradients = dy.chunks_exact(picture).zip(dx.chunks_exact_mut(picture));
+            for ((x, y), (dy, dx)) in pictures.zip(gradients) {
+                lrn::across_back_fast(kernels, p, plane, x, y, dy, dx);
+            }
+        });
+    }
+
+    fn lrn_within_back(&mut self, p: &LrnParams, input: [usize; 2], io: Chain) {
+        self.gradients([input[0] * input[1]; 2], io, |_, [x, y, dy], dx| {
+            lrn::within_back(p, input, x, y, dy, dx);
+        });
+    }
+
+    fn relu_back(&mut self, slope: f32, y: View, d: View) {
+        let kernels = self.kernels;
+        self.in_place(CHUNK, d, |m, i, d| {
+            elementwise::relu_back_fast(kernels, slope, &m.get(y)[i * CHUNK..][..d.len()], d);
+        });
+    }
+
+    fn unary_back(&mut self, op: &Unary, io: Chain) {
+        self.gradients([CHUNK; 2], io, |kernels, [x, y, dy], dx| {
+            elementwise::unary_back_fast(kernels, op, x, y, dy, dx);
+        });
+    }
+
+    fn eltwise_back(&mut self, op: &Eltwise, which: usize, xs: &[View], dy: View, dx: View) {
+        self.in_place(CHUNK, dx, |m, i, dx| {
+            let part = |x: &View| &m.get(*x)[i * CHUNK..][..dx.len()];
+            let inputs: Vec<&[f32]> = xs.iter().map(part).collect();
+            elementwise::eltwise_back(op, which, &inputs, part(&dy), dx);
+        });
+    }
+
+    fn sum_of_squares(&self, x: View) -> f64 {
+        let chunks = self.memory.get(x).chunks(CHUNK);
+        let sum = |_: &mut Workspace, x| update::sum_of_squares_fast(self.kernels, x);
+        self.team.map(chunks, sum).iter().sum()
+    }
+
+    fn update(&mut self, u: &Update, p: Learnt) {
+        let Self { memory, team, kernels, .. } = self;
+        memory.learn(u.rule.histories(), p, |w, g, h, h2| {
+            let mut h2 = h2.chunks_mut(CHUNK);
+            let chunks = w.chunks_mut(CHUNK).zip(g.chunks(CHUNK)).zip(h.chunks_mut(CHUNK));
+            let chunks = chunks.map(|((w, g), h)| (w, g, h, h2.next().unwrap_or_default()));
+            team.each(chunks, |_, (w, g, h, h2)| update::update_fast(kernels, u, w, g, h, h2));
+        });
+    }
+
+    fn fill(&mut self, value: f32, y: View) {
+        self.memory.fill(value, y);
+    }
+
+    fn prelu_back(&mut self, v: AxisView, slope: View, io: Chain) {
+        self.memory.prelu_back(v, slope, io);
+    }
+
+    fn prelu_slope_back(&mut self, v: AxisView, io: [View; 2], dslope: Gradient) {
+        self.memory.prelu_slope_back(v, io, dslope);
+    }
+
+    fn standardise_back(&mut self, v: AxisView, own: bool, variance: View, eps: f32, io: Chain) {
+        self.memory.standardise_back(v, own, variance, eps, io);
+    }
+
+    fn mvn_back(&mut self, len: usize, deviation: Option<f32>, io: Chain) {
+        self.memory.mvn_back(len, deviation, io);
+    }
+
+    fn softmax_back(&mut self, v: AxisView, io: Chain) {
+        self.memory.softmax_back(v, io);
+    }
+
+    fn reduce_back(&mut self, op: Reduction, len: usize, coeff: f32, io: Chain) {
+        self.memory.reduce_back(op, len, coeff, io);
+    }
+
+    fn cross_entropy_back(&mut self, v: AxisView, rule: &LossRule, io: LossBack) {
+        self.memory.cross_entropy_back(v, rule, io);
+    }
+
+    fn sigmoid_cross_entropy_back(&mut self, rule: &LossRule, io: LossBack) {
+        self.memory.sigmoid_cross_entropy_back(rule, io);
+    }
+
+    fn hinge_back(&mut self, norm: HingeNorm, classes: usize, io: LossBack) {
+        self.memory.hinge_back(norm, classes, io);
     }
 }

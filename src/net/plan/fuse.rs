@@ -3,6 +3,7 @@
 use super::Step;
 use crate::layer::{Layer, PoolMethod, Unary};
 use crate::net::graph::{BlobId, Graph};
+use likenet_kernels::ops::Algorithm;
 
 /// One step for each node, but for ReLUs that disappear into the step before or after them.
 pub(super) fn fuse(graph: &Graph, kept: &[bool]) -> Vec<Step> {
@@ -39,12 +40,29 @@ pub(super) fn fuse(graph: &Graph, kept: &[bool]) -> Vec<Step> {
             tops: node.tops.clone(),
             relu: into_pool[n].map(|(relu, _)| (relu, 0.0)),
             how: vec![],
+            back: vec![],
+            gradient: Algorithm::Plain,
             weight_bytes: 0,
             copy: false,
             scratch: vec![],
         });
     }
     steps
+}
+
+/// Blobs of which nothing is needed but what ReLU makes of them, at once and with the signs that it needs
+/// for its gradient.
+pub(super) fn before_relu(graph: &Graph) -> impl Iterator<Item = BlobId> {
+    let mut readers = vec![0; graph.blobs.len()];
+    graph.nodes.iter().flat_map(|n| &n.bottoms).for_each(|&b| readers[b] += 1);
+    graph.nodes.iter().filter_map(move |node| {
+        let relu = matches!(node.layer, Layer::Pointwise(Unary::Relu { slope }) if slope >= 0.0);
+        let blob = *node.bottoms.first().filter(|_| relu)?;
+        let written = &graph.nodes[graph.blobs[blob].producer];
+        let weighted = matches!(written.layer, Layer::Convolution(_) | Layer::InnerProduct(_));
+        let alone = readers[blob] == 1 && graph.blobs[blob].loss_weight == 0.0;
+        (weighted && alone && written.tops.len() == 1).then_some(blob)
+    })
 }
 
 /// The convolution or fully connected step that writes `blob` and nothing else.

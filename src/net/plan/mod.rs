@@ -24,8 +24,10 @@ pub enum Keep {
     Outputs,
     /// These names too.
     Named(Vec<String>),
-    /// Every blob: for training, and for looking inside.
+    /// Every blob: for looking inside.
     All,
+    /// What a backward pass needs: every blob but those that ReLU follows at once.
+    Training,
 }
 
 /// One operation of the plan.
@@ -41,6 +43,10 @@ pub struct Step {
     pub relu: Option<(usize, f32)>,
     /// How a convolution (of each bottom) or a fully connected layer is computed.
     pub how: Vec<Algorithm>,
+    /// How the input gradients of a convolution (of each bottom) are computed, in a plan for training.
+    pub back: Vec<Algorithm>,
+    /// How weight gradients are computed, in a plan for training.
+    pub gradient: Algorithm,
     /// Bytes that its packed weights take, as far as they are known beforehand.
     pub weight_bytes: usize,
     /// Its first bottom must be copied into its first top before it works in place there.
@@ -72,12 +78,15 @@ impl Plan {
         wanted: Option<Algorithm>,
         batch: usize,
     ) -> Self {
-        let kept = kept(graph, keep);
+        let (kept, training) = (kept(graph, keep), *keep == Keep::Training);
         let mut steps = fuse::fuse(graph, &kept);
         steps.iter_mut().for_each(|step| choose(graph, step, backend, wanted, batch));
-        let workers = if *keep == Keep::All { 0 } else { backend.workers() };
+        if training {
+            steps.iter_mut().for_each(|step| choose_back(graph, step, backend, wanted, batch));
+        }
+        let workers = if *keep == Keep::All || training { 0 } else { backend.workers() };
         let sections = sections::cut(graph, &steps, workers);
-        let storage = Storage::assign(graph, &kept, &mut steps, &sections);
+        let storage = Storage::assign(graph, &kept, training, &mut steps, &sections);
         Self { steps, sections, storage, kept }
     }
 
@@ -89,12 +98,42 @@ impl Plan {
 }
 
 fn kept(graph: &Graph, keep: &Keep) -> Vec<bool> {
-    let mut kept = vec![matches!(keep, Keep::All); graph.blobs.len()];
+    let all = matches!(keep, Keep::All | Keep::Training);
+    let mut kept = vec![all; graph.blobs.len()];
+    if *keep == Keep::Training {
+        fuse::before_relu(graph).for_each(|b| kept[b] = false);
+    }
     graph.sources().chain(graph.outputs()).for_each(|b| kept[b] = true);
     if let Keep::Named(names) = keep {
         names.iter().filter_map(|n| graph.blob(n).ok()).for_each(|b| kept[b] = true);
     }
     kept
+}
+
+/// How the gradients of a step with weights are computed.
+fn choose_back(
+    graph: &Graph,
+    step: &mut Step,
+    backend: &dyn Backend,
+    wanted: Option<Algorithm>,
+    batch: usize,
+) {
+    step.gradient = backend.gradient_algorithm(usize::MAX, wanted);
+    for shape in step.bottoms.iter().map(|&b| &graph.blobs[b].shape) {
+        // Shapes were checked when the graph was made.
+        let back = match &graph.nodes[step.node].layer {
+            Layer::InnerProduct(l) => {
+                let inputs = l.rows_and_inputs(shape).map_or(0, |(_, inputs)| inputs);
+                step.gradient = backend.gradient_algorithm(inputs.min(l.outputs), wanted);
+                return;
+            }
+            Layer::Convolution(l) => l.dims(shape).ok().and_then(|d| d.transposed()),
+            Layer::Deconvolution(l) => l.dims(shape).ok(),
+            _ => return,
+        };
+        let choice = back.map(|d| backend.conv_algorithm(&d, batch, wanted).how);
+        step.back.push(choice.unwrap_or(Algorithm::Gemm));
+    }
 }
 
 /// How a step with weights is computed.

@@ -96,14 +96,17 @@ struct Span {
 }
 
 impl Storage {
-    /// Finds memory for every blob, and fills in what the steps need to know of it.
+    /// Finds memory for every blob, and fills in what the steps need to know of it. Intermediate values
+    /// outlive their steps if a backward pass needs them: `keeps_scratch`.
     pub(super) fn assign(
         graph: &Graph,
         kept: &[bool],
+        keeps_scratch: bool,
         steps: &mut [Step],
         sections: &[Section],
     ) -> Self {
         let mut b = Builder::new(graph, kept, steps, sections);
+        b.scratch_ends = keeps_scratch.then_some(steps.len());
         for (index, section) in sections.iter().enumerate() {
             for i in section.steps.clone() {
                 b.place(index, i, &mut steps[i]);
@@ -123,6 +126,8 @@ struct Builder<'a> {
     /// The joining blob that a convolution writes into, and where.
     joined: Vec<Option<(BlobId, usize)>>,
     spans: Vec<Span>,
+    /// The step that intermediate values are kept for, if not their own.
+    scratch_ends: Option<usize>,
     /// Spans until they are packed into slots.
     whole: Vec<Option<Home>>,
     inside: Vec<Option<(usize, Home)>>,
@@ -147,7 +152,8 @@ impl<'a> Builder<'a> {
         (0..blobs).filter(|&b| kept[b]).for_each(|b| last_read[b] = steps.len());
         let joined = joined(graph, kept, steps, &section_of);
         let (whole, inside) = (vec![None; blobs], vec![None; blobs]);
-        Self { graph, sections, last_read, leaves, joined, spans: vec![], whole, inside }
+        let (spans, scratch_ends) = (vec![], None);
+        Self { graph, sections, last_read, leaves, joined, spans, scratch_ends, whole, inside }
     }
 
     /// Elements of a picture, and of a blob as a section's steps see it.
@@ -221,7 +227,7 @@ impl<'a> Builder<'a> {
         let inside = some.then_some(section);
         for len in scratch(layer, &shapes, step.tops.len()) {
             step.scratch.push((self.spans.len(), len));
-            self.spans.push(Span { len, first: i, last: i, inside });
+            self.spans.push(Span { len, first: i, last: self.scratch_ends.unwrap_or(i), inside });
         }
     }
 
