@@ -136,7 +136,7 @@ pub fn ave_fast(kernels: &Kernels, d: &PoolDims, x: &[f32], y: &mut [f32]) {
     kernels.run(Separable::<false> { d, x, y });
 }
 
-/// The same as [`max_back`], with `y` as [`max`] left it: down the columns first, as in [`max_fast`].
+/// The same as [`max_back`] in SIMD registers, with `y` as [`max`] left it.
 pub fn max_back_fast(
     kernels: &Kernels,
     d: &PoolDims,
@@ -145,59 +145,122 @@ pub fn max_back_fast(
     dy: &[f32],
     dx: &mut [f32],
 ) {
-    kernels.compile(|| match d.window.stride[1] {
-        1 => first_maxima::<1>(d, x, y, dy, dx),
-        2 => first_maxima::<2>(d, x, y, dy, dx),
-        3 => first_maxima::<3>(d, x, y, dy, dx),
-        _ => max_back(d, x, dy, dx),
-    });
+    kernels.run(MaxBack { d, x, y, dy, dx });
 }
 
-/// For each row of outputs: each column's maximum and where its first one lies; then, for each window, the
-/// first in the plane of those that equal `y`.
-#[inline(always)]
-fn first_maxima<const STRIDE: usize>(
-    d: &PoolDims,
-    x: &[f32],
-    y: &[f32],
-    dy: &[f32],
-    dx: &mut [f32],
-) {
-    const NOWHERE: u32 = u32::MAX;
-    let ([h, w], [out_h, out_w]) = (d.input, d.output);
-    let (kernel, pad) = (d.window.kernel[1], d.window.pad[1]);
-    let reach = (out_w * STRIDE + kernel).max(pad + w);
-    let (mut top, mut place) = (vec![-f32::MAX; reach], vec![NOWHERE; reach]);
-    let mut first = vec![NOWHERE; out_w];
-    dx.fill(0.0);
-    let outputs = y.chunks_exact(out_h * out_w).zip(dy.chunks_exact(out_h * out_w));
-    let planes = x.chunks_exact(h * w).zip(dx.chunks_exact_mut(h * w)).zip(outputs);
-    for ((x, dx), (y, dy)) in planes {
-        for (oy, (y, dy)) in y.chunks_exact(out_w).zip(dy.chunks_exact(out_w)).enumerate() {
-            top[pad..pad + w].fill(-f32::MAX);
-            place[pad..pad + w].fill(NOWHERE);
-            for r in clip(d, 0, oy).0 {
-                let columns = top[pad..].iter_mut().zip(&mut place[pad..]);
-                for (((top, place), x), at) in columns.zip(&x[r * w..][..w]).zip((r * w) as u32..) {
-                    let more = *x > *top;
-                    *top = if more { *x } else { *top };
-                    *place = if more { at } else { *place };
+/// Looks for each window's maximum, which is known, in a padded plane.
+struct MaxBack<'a> {
+    d: &'a PoolDims,
+    x: &'a [f32],
+    y: &'a [f32],
+    dy: &'a [f32],
+    dx: &'a mut [f32],
+}
+
+/// A place as a float from 1 to [`NOWHERE`], so that the first is the least: its bits count upwards.
+fn place(at: usize) -> f32 {
+    f32::from_bits(1f32.to_bits() + at as u32)
+}
+
+/// More than any place that is less than 2²³.
+const NOWHERE: f32 = 2.0;
+/// 2¹⁰⁰: its square times the smallest difference between two numbers is still more than [`NOWHERE`].
+const HUGE: f32 = 1.267_650_6e30;
+
+impl SimdOp for MaxBack<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let Self { d, x, y, dy, dx } = self;
+        let ([h, w], [out_h, out_w]) = (d.input, d.output);
+        let ([_, kernel], [_, stride], [_, pad]) = (d.window.kernel, d.window.stride, d.window.pad);
+        let pitch = ((out_w + S::LANES) * stride + kernel).max(pad + w);
+        if h * pitch >= 1 << 23 {
+            return max_back(d, x, dy, dx);
+        }
+        let (mut values, mut sums) = (vec![-f32::MAX; h * pitch], vec![0.0; h * pitch]);
+        let outputs = y.chunks_exact(out_h * out_w).zip(dy.chunks_exact(out_h * out_w));
+        let planes = x.chunks_exact(h * w).zip(dx.chunks_exact_mut(h * w)).zip(outputs);
+        for ((x, dx), (y, dy)) in planes {
+            for (row, x) in values.chunks_exact_mut(pitch).zip(x.chunks_exact(w)) {
+                // SAFETY: the caller promises the instruction set.
+                unsafe { copy::<S>(x, &mut row[pad..], |x| x.max(S::splat(-f32::MAX))) };
+            }
+            sums.fill(0.0);
+            for (oy, (y, dy)) in y.chunks_exact(out_w).zip(dy.chunks_exact(out_w)).enumerate() {
+                let rows = clip(d, 0, oy).0;
+                for (block, (y, dy)) in y.chunks(S::LANES).zip(dy.chunks(S::LANES)).enumerate() {
+                    let column = block * S::LANES * stride;
+                    let mut places = [0f32; 16];
+                    // SAFETY: a vector of windows lies inside `values`, in whose rows there is room for one more;
+                    // no vector has more than sixteen lanes; the caller promises the instruction set.
+                    unsafe {
+                        let y = S::load_first(y.as_ptr(), y.len());
+                        let starts = rows.clone().map(|r| r * pitch + column);
+                        first_equal(d, y, &values, starts).store(places.as_mut_ptr());
+                    }
+                    let places = places.map(|place| (place.to_bits() - 1f32.to_bits()) as usize);
+                    for (lane, (place, (y, dy))) in places.iter().zip(y.iter().zip(dy)).enumerate()
+                    {
+                        if *y > -f32::MAX
+                            && let Some(sum) = sums.get_mut(place + lane * stride)
+                        {
+                            *sum += dy;
+                        }
+                    }
                 }
             }
-            first.fill(NOWHERE);
-            for tap in 0..kernel {
-                let (top, _) = top[tap..].as_chunks::<STRIDE>();
-                let (place, _) = place[tap..].as_chunks::<STRIDE>();
-                for (((first, y), top), place) in first.iter_mut().zip(y).zip(top).zip(place) {
-                    *first = (*first).min(if top[0] == *y { place[0] } else { NOWHERE });
-                }
-            }
-            for (at, dy) in first.iter().zip(dy) {
-                if let Some(dx) = dx.get_mut(*at as usize) {
-                    *dx += dy;
-                }
+            for (dx, sums) in dx.chunks_exact_mut(w).zip(sums.chunks_exact(pitch)) {
+                // SAFETY: as above.
+                unsafe { copy::<S>(&sums[pad..pad + w], dx, |sum| sum) };
             }
         }
+    }
+}
+
+/// `to = f(from)` for as many values as `from` has.
+///
+/// # Safety
+/// As for [`Simd`].
+#[inline(always)]
+unsafe fn copy<S: Simd>(from: &[f32], to: &mut [f32], f: impl Fn(S) -> S) {
+    for (from, to) in from.chunks(S::LANES).zip(to[..from.len()].chunks_mut(S::LANES)) {
+        // SAFETY: both are as long as `from`; the caller's promise.
+        unsafe {
+            if from.len() == S::LANES {
+                f(S::load(from.as_ptr())).store(to.as_mut_ptr());
+            } else {
+                f(S::load_first(from.as_ptr(), from.len())).store_first(to.as_mut_ptr(), to.len());
+            }
+        }
+    }
+}
+
+/// Where in `values` the first value of each window lies that equals its `y`; `starts` are those of the rows of
+/// the first window.
+///
+/// # Safety
+/// As for [`Simd`]; `values` must hold the windows, a vector of them.
+#[inline(always)]
+unsafe fn first_equal<S: Simd>(
+    d: &PoolDims,
+    y: S,
+    values: &[f32],
+    starts: impl Iterator<Item = usize>,
+) -> S {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut least = S::splat(NOWHERE);
+        for start in starts {
+            for at in start..start + d.window.kernel[1] {
+                let less = y.sub(every(values.as_ptr().add(at), d.window.stride[1]));
+                // Zero where they are equal, else more than any place.
+                let far = less.mul(S::splat(HUGE)).mul(S::splat(HUGE));
+                least = far.max(S::splat(place(at))).min(least);
+            }
+        }
+        least
     }
 }
 
