@@ -15,6 +15,7 @@
 pub mod backend;
 pub mod bench;
 pub mod classify;
+pub mod data;
 pub mod error;
 pub mod features;
 pub mod feed;

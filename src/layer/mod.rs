@@ -19,7 +19,7 @@ pub use loss::{
 pub use norm::{BatchNorm, Lrn, LrnRegion, Mvn};
 pub use pointwise::{Broadcast, Dropout, PRelu, Softmax};
 pub use rearrange::{Concat, Crop, Flatten, Reduce, Reshape, Slice, Tile};
-pub use source::{Filler, FillerKind, Source, SourceKind, VarianceNorm};
+pub use source::{DataLayer, Database, Filler, FillerKind, Source, SourceKind, VarianceNorm};
 pub use spatial::{Conv, Deconv, Pool, PoolMethod};
 
 use crate::shape::Shape;

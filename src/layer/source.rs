@@ -27,6 +27,56 @@ pub struct Source {
     pub shapes: Vec<Option<Shape>>,
     /// First values of each top (DummyData); zeros otherwise.
     pub fillers: Vec<Filler>,
+    /// Where the pictures come from (Data, ImageData).
+    pub data: Option<DataLayer>,
+}
+
+/// What a Data or ImageData layer says about its pictures, under Caffe's names.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DataLayer {
+    /// The list (ImageData) or the database (Data).
+    pub source: String,
+    /// The database's kind; without meaning for ImageData.
+    pub backend: Database,
+    /// Samples of a batch.
+    pub batch_size: usize,
+    /// Whether each epoch has an order of its own.
+    pub shuffle: bool,
+    /// Fewer than this many samples are skipped at the beginning; 0 for none.
+    pub rand_skip: usize,
+    /// What is put before each path of the list, character by character.
+    pub root_folder: String,
+    /// Rows and columns to resize to; 0 and 0 for no resizing.
+    pub new_height: usize,
+    /// See `new_height`.
+    pub new_width: usize,
+    /// Whether the list's pictures are read in colour or in gray.
+    pub is_color: bool,
+    /// Side of the square crop; 0 for none.
+    pub crop_size: usize,
+    /// Whether every other sample, by chance, is mirrored.
+    pub mirror: bool,
+    /// What is multiplied by after the mean is subtracted.
+    pub scale: f32,
+    /// A mean picture, `.binaryproto`; empty for none.
+    pub mean_file: String,
+    /// One mean for all channels, or one for each.
+    pub mean_value: Vec<f32>,
+    /// Whether a database's encoded pictures are all read in colour.
+    pub force_color: bool,
+    /// Whether a database's encoded pictures are all read in gray.
+    pub force_gray: bool,
+    /// Whether the layer belongs to training: its crop is then at a random place.
+    pub train: bool,
+}
+
+/// The databases that Caffe's Data layer names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Database {
+    /// Caffe's default; not read here.
+    LevelDb,
+    /// LMDB.
+    Lmdb,
 }
 
 impl Source {

@@ -173,7 +173,9 @@ macro_rules! param {
 
 fn layer(p: &proto::LayerParameter, phase: Phase) -> Read<Layer> {
     Ok(match p.r#type() {
-        "Input" | "Data" | "ImageData" | "MemoryData" | "DummyData" => Layer::Source(source(p)?),
+        "Input" | "Data" | "ImageData" | "MemoryData" | "DummyData" => {
+            Layer::Source(source(p, phase)?)
+        }
         "Convolution" => Layer::Convolution(conv(&param!(p.convolution_param))?),
         "Deconvolution" => Layer::Deconvolution(Deconv(conv(&param!(p.convolution_param))?)),
         "Pooling" => Layer::Pooling(pool(&param!(p.pooling_param))?),
@@ -555,7 +557,7 @@ fn shape(field: &'static str, dims: impl IntoIterator<Item = i64>) -> Read<Shape
 }
 
 /// A data layer: its kind and as much of its tops' shapes as its parameters tell.
-fn source(p: &proto::LayerParameter) -> Read<Source> {
+fn source(p: &proto::LayerParameter, phase: Phase) -> Read<Source> {
     let (kind, shapes, fillers) = match p.r#type() {
         "Input" => {
             let list = param!(p.input_param).shape;
@@ -599,7 +601,42 @@ fn source(p: &proto::LayerParameter) -> Read<Source> {
             (kind, vec![data, Some(shape(field, [batch])?)], vec![])
         }
     };
-    Ok(Source { kind, shapes, fillers })
+    let pictures = matches!(kind, SourceKind::Data | SourceKind::ImageData);
+    let data = pictures.then(|| data_layer(p, kind, phase == Phase::Train));
+    Ok(Source { kind, shapes, fillers, data })
+}
+
+/// What a Data or ImageData layer says about its pictures.
+fn data_layer(p: &proto::LayerParameter, kind: SourceKind, train: bool) -> DataLayer {
+    use proto::data_parameter::Db;
+    let (list, base, t) =
+        (param!(p.image_data_param), param!(p.data_param), param!(p.transform_param));
+    let (source, batch_size, rand_skip) = match kind {
+        SourceKind::Data => (base.source(), base.batch_size(), base.rand_skip()),
+        _ => (list.source(), list.batch_size(), list.rand_skip()),
+    };
+    DataLayer {
+        source: source.to_string(),
+        backend: match base.backend() {
+            Db::Leveldb => Database::LevelDb,
+            Db::Lmdb => Database::Lmdb,
+        },
+        batch_size: batch_size as usize,
+        shuffle: list.shuffle(),
+        rand_skip: rand_skip as usize,
+        root_folder: list.root_folder().to_string(),
+        new_height: list.new_height() as usize,
+        new_width: list.new_width() as usize,
+        is_color: list.is_color(),
+        crop_size: t.crop_size() as usize,
+        mirror: t.mirror(),
+        scale: t.scale(),
+        mean_file: t.mean_file().to_string(),
+        mean_value: t.mean_value.clone(),
+        force_color: t.force_color(),
+        force_gray: t.force_gray(),
+        train,
+    }
 }
 
 fn dummy_data(p: &proto::LayerParameter) -> Read<Source> {
@@ -624,5 +661,6 @@ fn dummy_data(p: &proto::LayerParameter) -> Read<Source> {
         kind: SourceKind::DummyData,
         shapes: shapes.into_iter().map(Some).collect(),
         fillers,
+        data: None,
     })
 }

@@ -20,10 +20,12 @@ mod error;
 #[cfg(feature = "fetch")]
 pub mod fetch;
 mod inspect;
+mod lmdb;
 mod mapped;
 mod names;
 pub mod npy;
 mod print;
+mod rows;
 mod safetensors_file;
 mod scan;
 mod schema;
@@ -41,8 +43,10 @@ pub use error::Error;
 pub use inspect::{
     ChannelMean, Inspection, Kind, LayerReport, SolverReport, TensorReport, inspect,
 };
+pub use lmdb::Lmdb;
 pub use mapped::StoredFloats;
 pub use print::{print_net_text, print_solver_text};
+pub use rows::Rows;
 pub use scan::{Block, TextIndex};
 pub use schema::proto;
 pub use state::{
