@@ -49,6 +49,16 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
+    /// A solver's settings make no sense.
+    #[error("{place}: {field}: {reason}")]
+    Solver {
+        /// Where the field stands.
+        place: Place,
+        /// The field, as the prototxt spells it.
+        field: &'static str,
+        /// What is wrong, and what would be right.
+        reason: String,
+    },
     /// A weights file does not fit the network.
     #[error("{file}: weights of layer '{layer}': {reason}")]
     Weights {

@@ -8,7 +8,7 @@
 //!
 //! Rooms import only from floors below: `shape`, `error`, `rng`, `layer` (what things are), then
 //! `tensor` and `image` (data), [`backend`] (where operations run), [`net`] (networks), [`features`]
-//! (photos through networks) and the program.
+//! (photos through networks), [`solver`] (training's settings and snapshots) and the program.
 
 #![forbid(unsafe_code)]
 
@@ -24,6 +24,7 @@ pub mod layer;
 pub mod net;
 pub mod rng;
 pub mod shape;
+pub mod solver;
 pub mod tensor;
 
 pub use error::{Error, Result};

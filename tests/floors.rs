@@ -10,7 +10,7 @@ const FLOORS: [&[&str]; 7] = [
     &["error"],
     &["backend"],
     &["net"],
-    &["bench", "classify", "data", "feed", "features"],
+    &["bench", "classify", "data", "feed", "features", "solver"],
     &["cli", "main", "lib"],
 ];
 

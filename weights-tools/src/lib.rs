@@ -47,7 +47,7 @@ pub use lmdb::Lmdb;
 pub use mapped::StoredFloats;
 pub use print::{print_net_text, print_solver_text};
 pub use rows::Rows;
-pub use scan::{Block, TextIndex};
+pub use scan::{Block, TextIndex, line_of_field};
 pub use schema::proto;
 pub use state::{
     SolverState, read_binaryproto, read_solverstate, write_binaryproto, write_solverstate,

@@ -167,6 +167,21 @@ impl<'a> Walk<'a> {
     }
 }
 
+/// The line where a field is first written, from 1; `path` from the top, as in `train_state.stage`.
+pub fn line_of_field(text: &str, path: &str) -> Option<usize> {
+    let mut walk = Walk::new(text);
+    while let Some((_, token)) = walk.step() {
+        match (token, walk.field) {
+            (Token::Colon, Some((name, start))) if join(&walk.open, Some(name)) == path => {
+                return Some(line_of(text, start));
+            }
+            _ if walk.open.len() > MAX_DEPTH => return None,
+            _ => {}
+        }
+    }
+    None
+}
+
 /// The path of the field around a byte, as in `layer.convolution_param.pad`.
 pub(crate) fn field_at(text: &str, offset: usize) -> String {
     let mut walk = Walk::new(text);
@@ -388,6 +403,15 @@ mod tests {
         assert_eq!(at("pad: 1"), "layer.convolution_param.pad");
         assert_eq!(at("TEST"), "layer.include.phase");
         assert_eq!(at("'data'"), "input");
+    }
+
+    #[test]
+    fn the_line_of_a_field() {
+        let text = "# gamma: 1\ntrain_state {\n stage: 'gamma: 2' }\ngamma\n: 3\ngamma: 4";
+        assert_eq!(line_of_field(text, "gamma"), Some(4));
+        assert_eq!(line_of_field(text, "train_state.stage"), Some(3));
+        assert_eq!(line_of_field(text, "stage"), None);
+        assert_eq!(line_of_field(&"a {".repeat(100_000), "b"), None);
     }
 
     #[test]
