@@ -8,7 +8,8 @@
 //!
 //! Rooms import only from floors below: `shape`, `error`, `rng`, `layer` (what things are), then
 //! `tensor` and `image` (data), [`backend`] (where operations run), [`net`] (networks), [`features`]
-//! (photos through networks), [`solver`] (training's settings and snapshots) and the program.
+//! (photos through networks), [`data`], [`solver`] and [`report`] (what training needs), [`training`] and
+//! the program.
 
 #![forbid(unsafe_code)]
 
@@ -22,6 +23,7 @@ pub mod feed;
 pub mod image;
 pub mod layer;
 pub mod net;
+pub mod report;
 pub mod rng;
 pub mod shape;
 pub mod solver;

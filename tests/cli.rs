@@ -243,6 +243,41 @@ fn net_show_lists_layers_fusions_and_totals() {
 }
 
 #[test]
+#[cfg(feature = "plots")]
+fn curves_are_drawn_from_a_log() {
+    let w = Workplace::new(0);
+    let line = |i: usize| {
+        let test =
+            format!("{{\"iter\":{i},\"test\":0,\"outputs\":{{\"accuracy\":0.5,\"loss\":1}}}}\n");
+        let loss = if i == 7 { "\"NaN\"".to_string() } else { format!("{}", 2.0 / (i + 1) as f32) };
+        let train = format!(
+            "{{\"iter\":{i},\"loss\":{loss},\"smoothed\":1.5,\"lr\":0.01,\"images_per_s\":9.5,\"seconds\":{i}}}\n"
+        );
+        if i % 10 == 0 { test + &train } else { train }
+    };
+    // A run that is still going on: half a line at the end.
+    let log: String = (0..50).map(line).chain(["{\"iter\":50,\"lo".to_string()]).collect();
+    fs::write(w.path("log.jsonl"), log).expect("log");
+    assert_eq!(w.ok(&["curves", "log.jsonl"]), "log.svg\n");
+    let svg = fs::read_to_string(w.path("log.svg")).expect("drawing");
+    for label in ["log.jsonl", "iteration", "loss", "accuracy", "learning rate"] {
+        assert!(svg.contains(&format!("\n{label}\n")), "no '{label}'");
+    }
+    w.ok(&["curves", "log.jsonl", "--out", "c.png", "--title", "First run"]);
+    let png = image::open(w.path("c.png")).expect("picture").to_rgb8();
+    assert_eq!(png.dimensions(), (1000, 900));
+    let white = png.pixels().filter(|p| p.0 == [255; 3]).count();
+    assert!((600_000..890_000).contains(&white), "{white} white pixels");
+    let error = w.fails(2, &["curves", "log.jsonl", "--out", "c.pdf"]);
+    assert!(error.contains("c.pdf") && error.contains(".svg or .png"), "{error}");
+    fs::write(w.path("log.jsonl"), "").expect("log");
+    assert!(w.fails(2, &["curves", "log.jsonl"]).contains("log.jsonl: an empty log"));
+    fs::write(w.path("log.jsonl"), line(1) + "{}\n").expect("log");
+    let error = w.fails(2, &["curves", "log.jsonl"]);
+    assert!(error.contains("log.jsonl:2:") && error.contains("missing field"), "{error}");
+}
+
+#[test]
 fn weights_are_inspected_converted_and_compared() {
     let w = Workplace::new(0);
     let text = w.ok(&["weights", "inspect", "net.caffemodel"]);

@@ -1,8 +1,10 @@
-//! Commands and their arguments. Only this folder prints.
+//! Commands and their arguments. Only this folder prints, and the progress of `report`.
 
 mod bench;
 mod classify;
 mod compute;
+#[cfg(feature = "plots")]
+mod curves;
 mod features;
 mod net;
 mod photos;
@@ -27,6 +29,9 @@ enum Command {
     Classify(classify::Args),
     /// Writes the activations of any blob for many photos
     Features(features::Args),
+    /// Draws the curves of a training run: loss, accuracy, learning rate
+    #[cfg(feature = "plots")]
+    Curves(curves::Args),
     /// Looks at a network's description
     #[command(subcommand)]
     Net(net::Command),
@@ -51,6 +56,8 @@ pub fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Classify(args) => classify::run(&args),
         Command::Features(args) => features::run(&args),
+        #[cfg(feature = "plots")]
+        Command::Curves(args) => curves::run(&args),
         Command::Net(command) => net::run(&command),
         Command::Weights(command) => weights::run(&command),
         Command::Bench(command) => bench::run(&command),
