@@ -214,8 +214,34 @@ fn range(values: impl Iterator<Item = f64>) -> Option<Range<f64>> {
         .reduce(|a, b| a.start.min(b.start)..a.end.max(b.end))
 }
 
+impl Curve {
+    /// Stretches without a gap.
+    fn runs(&self) -> impl Iterator<Item = &[(usize, f64)]> {
+        self.points.split(|p| !p.1.is_finite()).filter(|run| !run.is_empty())
+    }
+
+    fn lines(&self, scale: u32) -> impl Iterator<Item = PathElement<(usize, f64)>> {
+        let style = self.colour.stroke_width(self.line * scale);
+        let runs = self.runs().filter(|run| self.line > 0 && run.len() > 1);
+        // Where thick lines of a bitmap meet at a sharp angle, their corner shoots far beyond the
+        // point: a bitmap has each segment alone.
+        let windows = move |run: &[(usize, f64)]| match scale {
+            1 => vec![PathElement::new(run, style)],
+            _ => run.windows(2).map(|pair| PathElement::new(pair, style)).collect(),
+        };
+        runs.flat_map(windows)
+    }
+
+    /// The points, where there are to be any; a line of one point would not be seen without.
+    fn circles(&self, scale: u32) -> impl Iterator<Item = Circle<(usize, f64), i32>> {
+        let radius = (self.dots.max(self.line + 1) * scale) as i32;
+        let runs = self.runs().filter(|run| self.dots > 0 || run.len() == 1);
+        runs.flatten().map(move |&p| Circle::new(p, radius, self.colour.filled()))
+    }
+}
+
 impl Panel {
-    /// The values that the axis spans: whole decades, or all values with a little air. Of a faint
+    /// The values that the axis spans: whole decades, or all values, with a little air. Of a faint
     /// curve, one spike in a hundred may leave the panel.
     fn range(&self) -> Range<f64> {
         let mut values = Vec::new();
@@ -229,8 +255,8 @@ impl Panel {
         let Some(Range { start, end }) = range(values.into_iter()) else { return 0.0..1.0 };
         if self.log_scale {
             // An f32 may lie a little beside its power of ten.
-            let (bottom, top) = (start.log10() + 1e-6, end.log10() - 1e-6);
-            return 10f64.powf(bottom.floor())..10f64.powf(top.ceil());
+            let (bottom, top) = ((start.log10() + 1e-6).floor(), (end.log10() - 1e-6).ceil());
+            return 10f64.powf(bottom - 0.1)..10f64.powf(top + 0.1);
         }
         let air = match end - start {
             0.0 => (end.abs() * 0.1).max(1e-9),
@@ -271,22 +297,14 @@ impl Panel {
             .set_all_tick_mark_size(5 * scale)
             .draw()?;
         for curve in &self.curves {
-            let line = curve.colour.stroke_width(curve.line * scale);
-            let dot = |&p: &(usize, f64)| {
-                Circle::new(p, (curve.dots.max(1) * scale) as i32, curve.colour.filled())
-            };
-            let runs = || curve.points.split(|p| !p.1.is_finite()).filter(|run| !run.is_empty());
-            // A line of one point would not be seen.
-            let dots = runs().filter(|run| curve.dots > 0 || run.len() == 1).flatten().map(dot);
-            let lines = runs().filter(|_| curve.line > 0).map(|r| PathElement::new(r, line));
-            chart.draw_series(lines)?;
+            chart.draw_series(curve.lines(scale))?;
             let (length, height) = (18 * scale as i32, (curve.line.max(2) * scale) as i32 / 2);
-            let (filled, round) = (curve.colour.filled(), curve.line == 0);
-            let (radius, half) = ((curve.dots * scale) as i32, length / 2);
-            chart.draw_series(dots)?.label(&curve.name).legend(move |(x, y)| {
-                let circle = EmptyElement::at((x, y)) + Circle::new((half, 0), radius, filled);
-                let width = if round { 0 } else { length };
-                circle + Rectangle::new([(0, -height), (width, height)], filled)
+            let width = if curve.line == 0 { 0 } else { length };
+            let (filled, radius) = (curve.colour.filled(), (curve.dots * scale) as i32);
+            chart.draw_series(curve.circles(scale))?.label(&curve.name).legend(move |(x, y)| {
+                EmptyElement::at((x, y))
+                    + Circle::new((length / 2, 0), radius, filled)
+                    + Rectangle::new([(0, -height), (width, height)], filled)
             });
         }
         chart
@@ -401,6 +419,9 @@ mod tests {
         }
         let title = image::imageops::crop_imm(&picture, 400, 0, 200, 40).to_image();
         assert!(title.pixels().filter(|p| p.0[0] < 100).count() > 50, "no title");
+        // No line leaves its panel.
+        let above = image::imageops::crop_imm(&picture, 0, 0, SIZE.0, 34).to_image();
+        assert!(above.pixels().all(|p| p.0[0] == p.0[2]), "lines in the title");
     }
 
     #[test]

@@ -242,12 +242,12 @@ mod tests {
     fn run(path: &Path, from: usize, to: usize) {
         let (mut writer, _) = Writer::open(path, from).unwrap();
         for i in from..to {
-            if i % 2 == 0 {
+            if i.is_multiple_of(2) {
                 writer.write(&test(i)).unwrap();
             }
             writer.write(&iteration(i, 1.0 / (i + 1) as f32)).unwrap();
         }
-        if to % 2 == 0 {
+        if to.is_multiple_of(2) {
             writer.write(&test(to)).unwrap();
         }
     }
@@ -258,16 +258,16 @@ mod tests {
         let path = dir.path().join("log.jsonl");
         let (mut writer, before) = Writer::open(&path, 0).unwrap();
         assert!(before.is_empty());
-        writer.write(&iteration(12, 0.6931)).unwrap();
+        writer.write(&iteration(12, 0.6875)).unwrap();
         writer.write(&test(500)).unwrap();
         let wanted = concat!(
-            r#"{"iter":12,"loss":0.6931,"smoothed":0.6931,"lr":0.001,"images_per_s":812.3,"#,
+            r#"{"iter":12,"loss":0.6875,"smoothed":0.6875,"lr":0.001,"images_per_s":812.3,"#,
             "\"seconds\":0.5}\n",
             r#"{"iter":500,"test":0,"outputs":{"accuracy":0.81,"loss":"inf"}}"#,
             "\n",
         );
         assert_eq!(fs::read_to_string(&path).unwrap(), wanted);
-        assert_eq!(read(&path).unwrap(), [iteration(12, 0.6931), test(500)]);
+        assert_eq!(read(&path).unwrap(), [iteration(12, 0.6875), test(500)]);
     }
 
     #[test]
