@@ -253,7 +253,7 @@ fn curves_are_drawn_from_a_log() {
         let train = format!(
             "{{\"iter\":{i},\"loss\":{loss},\"smoothed\":1.5,\"lr\":0.01,\"images_per_s\":9.5,\"seconds\":{i}}}\n"
         );
-        if i % 10 == 0 { test + &train } else { train }
+        if i.is_multiple_of(10) { test + &train } else { train }
     };
     // A run that is still going on: half a line at the end.
     let log: String = (0..50).map(line).chain(["{\"iter\":50,\"lo".to_string()]).collect();
