@@ -1,0 +1,15 @@
+//! Training: batches, passes, updates, tests and snapshots.
+//!
+//! Flows in: a solver's [`Settings`](crate::solver::Settings), networks, pictures. Flows out: trained weights
+//! and, by [`Event`]s, what happened on the way. [`Trainer`] knows one iteration; [`Trainer::run`] knows
+//! when to test, to save and to stop.
+
+mod early;
+mod feeds;
+mod resume;
+mod run;
+mod trainer;
+
+pub use early::EarlyStop;
+pub use run::{Event, Outcome, Plan};
+pub use trainer::{Options, Trainer};
