@@ -31,6 +31,7 @@ mod scan;
 mod schema;
 mod state;
 mod text;
+mod trained;
 mod upgrade;
 mod weights_file;
 mod write;
@@ -51,8 +52,10 @@ pub use scan::{Block, TextIndex, line_of_field};
 pub use schema::proto;
 pub use state::{
     SolverState, read_binaryproto, read_solverstate, write_binaryproto, write_solverstate,
+    write_solverstate_from,
 };
 pub use text::{parse_net_text, parse_solver_text, read_net_text, read_solver_text, read_text};
+pub use trained::write_trained;
 pub use upgrade::{upgrade, upgrade_solver, upgrade_with_warnings};
 pub use weights_file::{
     Dtype, LayerEntry, LayerWeights, MemoryWeights, TensorEntry, WeightsFile, WeightsSource,

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use prost::Message;
 use prost::bytes::Bytes;
+use prost::encoding::message;
 
 use crate::blob::StoredBlob;
 use crate::caffemodel::decode_blobs;
@@ -21,7 +22,12 @@ pub struct SolverState {
     pub current_step: i32,
     /// The solver's arrays: one for each parameter; two for AdaDelta and Adam.
     pub history: Vec<Blob>,
+    /// What Caffe does not save and ignores: JSON in a field of our own.
+    pub extra: Option<String>,
 }
+
+/// The number of `SolverState.history`.
+const HISTORY_FIELD: u32 = 3;
 
 /// `SolverState` with its arrays left as bytes.
 #[derive(Clone, PartialEq, Message)]
@@ -34,6 +40,8 @@ struct StoredState {
     history: Vec<Bytes>,
     #[prost(int32, optional, tag = "4")]
     current_step: Option<i32>,
+    #[prost(string, optional, tag = "1000")]
+    likenet: Option<String>,
 }
 
 /// Reads a `.solverstate`.
@@ -42,6 +50,10 @@ pub fn read_solverstate(path: &Path) -> Result<SolverState, Error> {
 }
 
 pub(crate) fn decode_solverstate(file: &str, bytes: Bytes) -> Result<SolverState, Error> {
+    if bytes.starts_with(b"\x89HDF") {
+        let problem = "an HDF5 file; only protobuf states are read (snapshot_format: BINARYPROTO)";
+        return Err(Error::damaged(file, problem));
+    }
     let state = StoredState::decode(bytes).map_err(|e| {
         Error::damaged(file, format!("not a .solverstate, or one that is damaged ({e})"))
     })?;
@@ -54,18 +66,41 @@ pub(crate) fn decode_solverstate(file: &str, bytes: Bytes) -> Result<SolverState
         learned_net: state.learned_net.unwrap_or_default(),
         current_step: state.current_step.unwrap_or_default(),
         history: history.iter().map(StoredBlob::read).collect(),
+        extra: state.likenet,
     })
 }
 
 /// Writes a `.solverstate`.
 pub fn write_solverstate(path: &Path, state: &SolverState) -> Result<(), Error> {
-    let message = proto::SolverState {
+    write_solverstate_from(path, state, &mut state.history.iter().cloned())
+}
+
+/// The same with `history` in place of the state's own: one array in memory at a time.
+pub fn write_solverstate_from(
+    path: &Path,
+    state: &SolverState,
+    history: &mut dyn Iterator<Item = Blob>,
+) -> Result<(), Error> {
+    // The message in three parts, in the order of its fields' numbers, as Caffe writes it.
+    let head = proto::SolverState {
         iter: Some(state.iter),
         learned_net: Some(state.learned_net.clone()),
-        history: state.history.iter().map(|blob| blob.clone().into_proto()).collect(),
-        current_step: Some(state.current_step),
+        ..Default::default()
     };
-    write(path, &message)
+    let tail = proto::SolverState {
+        current_step: Some(state.current_step),
+        likenet: state.extra.clone(),
+        ..Default::default()
+    };
+    atomic::write_atomically(path, |out| {
+        out.write_all(&head.encode_to_vec()).map_err(Error::io(path, "write"))?;
+        for blob in history {
+            let mut bytes = vec![];
+            message::encode(HISTORY_FIELD, &blob.into_proto(), &mut bytes);
+            out.write_all(&bytes).map_err(Error::io(path, "write"))?;
+        }
+        out.write_all(&tail.encode_to_vec()).map_err(Error::io(path, "write"))
+    })
 }
 
 /// Reads a `.binaryproto`: a mean picture, or any single array.

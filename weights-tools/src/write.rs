@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use prost::Message;
-use prost::encoding::{WireType, encode_key, encode_varint};
+use prost::encoding::message;
 
 use crate::schema::proto;
-use crate::weights_file::{Dtype, LayerEntry, WeightsSource};
+use crate::weights_file::{Dtype, LayerEntry, TensorEntry, WeightsSource};
 use crate::{Blob, Error, atomic, names, safetensors_file};
 
 /// The number of `NetParameter.layer`.
@@ -41,34 +41,50 @@ pub fn write_safetensors(
 /// Writes a `.caffemodel` of the current generation: `layer` messages with name, type and blobs, each
 /// blob with `shape` and packed f32 values. `net` is the net's name.
 pub fn write_caffemodel(path: &Path, net: &str, source: &dyn WeightsSource) -> Result<(), Error> {
-    let layers: Vec<LayerEntry> = source.entries().iter().map(modern).collect();
+    let layers = source.entries().iter().enumerate().map(|(i, entry)| {
+        Ok(proto::LayerParameter {
+            name: Some(entry.name.clone()),
+            r#type: (!entry.kind.is_empty()).then(|| entry.kind.clone()),
+            blobs: blobs(source, i)?,
+            ..Default::default()
+        })
+    });
+    write_net(path, net, layers)
+}
+
+/// The weights of a source's layer as messages of the current generation.
+pub(crate) fn blobs(
+    source: &dyn WeightsSource,
+    layer: usize,
+) -> Result<Vec<proto::BlobProto>, Error> {
+    let tensors = modern(&source.entries()[layer]).tensors;
+    let blob = |(t, tensor): (usize, TensorEntry)| {
+        let data = source.read_at(layer, t)?.data;
+        Ok(Blob { shape: tensor.shape, data }.into_proto())
+    };
+    tensors.into_iter().enumerate().map(blob).collect()
+}
+
+/// Writes a net's name and its layers, one layer in memory at a time.
+pub(crate) fn write_net(
+    path: &Path,
+    net: &str,
+    layers: impl Iterator<Item = Result<proto::LayerParameter, Error>>,
+) -> Result<(), Error> {
     atomic::write_atomically(path, |out| {
         let name = proto::NetParameter { name: Some(net.to_owned()), ..Default::default() };
         out.write_all(&name.encode_to_vec()).map_err(Error::io(path, "write"))?;
-        for (i, entry) in layers.iter().enumerate() {
-            let mut blobs = vec![];
-            for (t, tensor) in entry.tensors.iter().enumerate() {
-                let data = source.read_at(i, t)?.data;
-                blobs.push(Blob { shape: tensor.shape.clone(), data }.into_proto());
-            }
-            let layer = proto::LayerParameter {
-                name: Some(entry.name.clone()),
-                r#type: (!entry.kind.is_empty()).then(|| entry.kind.clone()),
-                blobs,
-                ..Default::default()
-            };
+        for layer in layers {
+            let layer = layer?;
             let length = layer.encoded_len();
             if length > MAX_MESSAGE {
                 return Err(Error::Unwritable {
                     file: path.display().to_string(),
-                    problem: format!("layer \"{}\" is too large for protobuf", entry.name),
+                    problem: format!("layer \"{}\" is too large for protobuf", layer.name()),
                 });
             }
-            // One element of `repeated LayerParameter layer`: key, length, message.
             let mut bytes = Vec::with_capacity(length + 16);
-            encode_key(LAYER_FIELD, WireType::LengthDelimited, &mut bytes);
-            encode_varint(length as u64, &mut bytes);
-            layer.encode_raw(&mut bytes);
+            message::encode(LAYER_FIELD, &layer, &mut bytes);
             out.write_all(&bytes).map_err(Error::io(path, "write"))?;
         }
         Ok(())

@@ -109,6 +109,7 @@ fn states_and_arrays() {
         learned_net: "x".into(),
         current_step: 0,
         history: vec![blob.clone(), blob],
+        extra: Some("{}".into()),
     };
     write_solverstate(&path, &state).unwrap();
     let good = std::fs::read(&path).unwrap();

@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 
 use prost::Message as _;
 use weights_tools::proto::{
-    BlobProto, LayerParameter, NetParameter, V0LayerParameter, V1LayerParameter,
+    BlobProto, LayerParameter, NetParameter, Phase, V0LayerParameter, V1LayerParameter,
 };
 use weights_tools::{
     Blob, Dtype, LayerWeights, MemoryWeights, WeightsFile, WeightsSource as _, convert, diff,
-    inspect, npy, read_binaryproto, read_solverstate, write_binaryproto, write_caffemodel,
-    write_safetensors, write_solverstate,
+    inspect, npy, read_binaryproto, read_net_text, read_solverstate, upgrade, write_binaryproto,
+    write_caffemodel, write_safetensors, write_solverstate, write_trained,
 };
 
 /// A file of the reference data; says so and gives nothing where the data is absent.
@@ -270,6 +270,7 @@ fn states_and_means_round_trip() {
         learned_net: "a_iter_7.caffemodel".into(),
         current_step: 2,
         history: vec![blob(&[2, 2], 0.0), blob(&[1], f32::NEG_INFINITY)],
+        extra: Some("{\"at\": 3}".into()),
     };
     write_solverstate(&path, &state).unwrap();
     assert_eq!(read_solverstate(&path).unwrap(), state);
@@ -342,6 +343,63 @@ fn caffes_own_solver_state() {
         weights.layers().flat_map(|l| &l.tensors).map(|t| t.shape.clone()).collect();
     let history: Vec<_> = state.history.iter().map(|b| b.shape.clone()).collect();
     assert_eq!(history, shapes);
+}
+
+#[test]
+fn states_are_rewritten_byte_for_byte() {
+    let Some(folder) = shared("golden/caffe/training") else { return };
+    let copies = tempfile::tempdir().unwrap();
+    let copy = copies.path().join("s.solverstate");
+    for name in ["likes_iter_15", "tiny/sgd_step_iter_20", "tiny/adam_iter_20"] {
+        let path = folder.join(format!("{name}.solverstate"));
+        let mut state = read_solverstate(&path).unwrap();
+        write_solverstate(&copy, &state).unwrap();
+        let caffes = std::fs::read(&path).unwrap();
+        assert_eq!(std::fs::read(&copy).unwrap(), caffes, "{name}");
+        // A field of our own comes last: Caffe reads all before it and skips it.
+        state.extra = Some("{}".into());
+        write_solverstate(&copy, &state).unwrap();
+        assert!(std::fs::read(&copy).unwrap().starts_with(&caffes));
+        assert_eq!(read_solverstate(&copy).unwrap(), state);
+    }
+    let hdf5 = read_solverstate(&folder.join("tiny/sgd_hdf5_iter_20.solverstate.h5"));
+    assert!(hdf5.unwrap_err().to_string().contains("HDF5"));
+}
+
+/// The weights of Caffe's snapshot and the prototxt of its training, written: Caffe's own bytes.
+#[test]
+fn trained_nets_are_written_as_caffe_does() {
+    let Some(folder) = shared("golden/caffe/training") else { return };
+    let copies = tempfile::tempdir().unwrap();
+    let copy = copies.path().join("w.caffemodel");
+    for (text, name) in [
+        ("train_val.prototxt", "likes_iter_15"),
+        ("tiny/net.prototxt", "tiny/sgd_iter_20"),
+        ("tiny/net_bs4.prototxt", "tiny/sgd_iter_size2_iter_20"),
+    ] {
+        let (net, _) = read_net_text(&folder.join(text)).unwrap();
+        let mut net = upgrade(net).unwrap();
+        net.layer.retain(|l| l.include.iter().all(|rule| rule.phase() == Phase::Train));
+        let path = folder.join(format!("{name}.caffemodel"));
+        write_trained(&copy, &net, &WeightsFile::open(&path).unwrap()).unwrap();
+        let [ours, caffes] = [&copy, &path].map(|path| std::fs::read(path).unwrap());
+        let [our_net, caffes_net] =
+            [&ours, &caffes].map(|bytes| NetParameter::decode(bytes.as_slice()).unwrap());
+        assert_eq!(our_net.layer.len(), caffes_net.layer.len(), "{name}");
+        for (our_layer, caffes_layer) in our_net.layer.iter().zip(&caffes_net.layer) {
+            assert!(our_layer == caffes_layer, "{name}: {}", caffes_layer.name());
+        }
+        assert!(ours == caffes, "{name}");
+    }
+}
+
+#[test]
+fn weights_that_no_layer_takes_are_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("w.caffemodel");
+    let error = write_trained(&path, &NetParameter::default(), &small_net()).unwrap_err();
+    assert!(error.to_string().contains("which the net lacks"), "{error}");
+    assert!(!path.exists());
 }
 
 #[test]
