@@ -32,7 +32,7 @@ impl NetState {
     }
 
     /// Whether the layer belongs to a network of this state. Both kinds of rules at once are an error.
-    pub(super) fn includes(&self, layer: &proto::LayerParameter) -> Result<bool, String> {
+    pub fn includes(&self, layer: &proto::LayerParameter) -> Result<bool, String> {
         match (layer.include.is_empty(), layer.exclude.is_empty()) {
             (false, false) => Err("has include and exclude rules; only one kind is allowed".into()),
             (false, true) => Ok(layer.include.iter().any(|r| self.meets(r))),
