@@ -28,5 +28,6 @@ pub mod rng;
 pub mod shape;
 pub mod solver;
 pub mod tensor;
+pub mod training;
 
 pub use error::{Error, Result};

@@ -174,11 +174,14 @@ impl Net {
         Ok(())
     }
 
-    /// What a solver remembers of a parameter: the values of history `which`.
-    pub fn history(&mut self, id: ParamId, which: usize) -> Result<Tensor> {
-        let slot = self.histories(id, which + 1)?[which];
-        let shape = self.graph().params[id].spec.shape.clone();
-        self.read_slot(slot, &shape)
+    /// What a solver remembers of a parameter: the values of history `which`,
+    /// zeros before the first update.
+    pub fn history(&self, id: ParamId, which: usize) -> Vec<f32> {
+        let mut values = vec![0.0; self.graph().params[id].spec.shape.count()];
+        if let Some(&slot) = self.learning.histories.get(id).and_then(|own| own.get(which)) {
+            self.read_values(slot, &mut values);
+        }
+        values
     }
 
     /// Sets it.

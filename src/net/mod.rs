@@ -22,6 +22,7 @@ mod prototxt;
 mod run;
 mod show;
 mod state;
+mod stored;
 mod zoo;
 
 pub use dot::dot;
@@ -34,4 +35,5 @@ pub use plan::{Home, Keep, Plan, Section, Step, Storage};
 pub use prototxt::Description;
 pub use show::Summary;
 pub use state::NetState;
+pub use stored::Weights;
 pub use zoo::{Architecture, architecture, architectures};

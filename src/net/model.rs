@@ -1,6 +1,6 @@
 //! A network ready to run.
 
-use super::graph::{BlobId, Graph};
+use super::graph::{BlobId, Graph, ParamId};
 use super::learning::Learning;
 use super::parameters::{self, Missing};
 use super::plan::{Keep, Plan};
@@ -385,6 +385,16 @@ impl Net {
     /// The backend, the slots of the parameters and what is learnt of them.
     pub(super) fn learning(&mut self) -> (&mut dyn Backend, &[Slot], &mut Learning) {
         (self.backend.as_mut(), &self.params, &mut self.learning)
+    }
+
+    /// The slot of a parameter.
+    pub(super) fn param_slot(&self, id: ParamId) -> Slot {
+        self.params[id]
+    }
+
+    /// Copies a slot's first values.
+    pub(super) fn read_values(&self, slot: Slot, out: &mut [f32]) {
+        self.backend.read(slot, out);
     }
 
     /// The values of a backend's slot.

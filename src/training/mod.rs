@@ -11,5 +11,6 @@ mod run;
 mod trainer;
 
 pub use early::EarlyStop;
+pub use resume::seed_of;
 pub use run::{Event, Outcome, Plan};
 pub use trainer::{Options, Trainer};

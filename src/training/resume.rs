@@ -2,10 +2,16 @@
 
 use super::trainer::Trainer;
 use crate::error::{Error, Result};
-use crate::solver::{Snapshot, read_snapshot, write_snapshot};
+use crate::solver::snapshot::{self, Snapshot};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use weights_tools::Blob;
+
+/// The seed that a snapshot's training used, if it was ours.
+pub fn seed_of(state: &Path) -> Result<Option<u64>> {
+    let extra = snapshot::read(state)?.extra;
+    Ok(extra.and_then(|e| serde_json::from_str::<Extra>(&e).ok()).and_then(|e| e.seed))
+}
 
 /// What Caffe does not save: with it a resumed training goes on bit for bit.
 #[derive(Debug, Serialize, Deserialize)]
@@ -47,14 +53,14 @@ impl Trainer {
             shape: p.shape.dims().to_vec(),
             data: self.net.history(p.id, h),
         });
-        write_snapshot(&self.settings.snapshot_prefix, &snapshot, &mut arrays)
+        snapshot::write(&self.settings.snapshot_prefix, &snapshot, &mut arrays)
     }
 
     /// Goes on from a snapshot, Caffe's or our own. Without what Caffe does not save, data layers begin
     /// again, as Caffe's do.
     pub fn resume(&mut self, state: &Path) -> Result<()> {
         let state_file = state.display().to_string();
-        let state = read_snapshot(state)?;
+        let state = snapshot::read(state)?;
         let wrong = |reason: String| Error::Invalid(format!("{state_file}: {reason}"));
         let histories = self.settings.rule.histories();
         let wanted = histories * self.learnt.len();
