@@ -32,7 +32,7 @@ pub use learning::LearntParam;
 pub use model::{Guest, Net, Options};
 pub use parameters::Missing;
 pub use plan::{Home, Keep, Plan, Section, Step, Storage};
-pub use prototxt::Description;
+pub use prototxt::{Description, LayerDescription, ParamRule};
 pub use show::Summary;
 pub use state::NetState;
 pub use stored::Weights;
