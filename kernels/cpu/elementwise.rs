@@ -4,7 +4,6 @@
 
 use super::table::Kernels;
 use crate::ops::{AxisView, BlockCopy, Eltwise, Unary};
-use std::cmp::Ordering::Greater;
 
 /// [`unary`], compiled for the machine's instruction set.
 pub fn unary_fast(kernels: &Kernels, op: &Unary, y: &mut [f32]) {
@@ -64,17 +63,17 @@ pub fn unary_back_fast(
     kernels.compile(|| unary_back(op, x, y, dy, dx));
 }
 
-/// `dx = dy · op′(x)`, all of one length; `y` is `op(x)`. For ReLU, `y` may stand in for `x`: its slope is
-/// not negative, so that both have one sign.
+/// `dx = dy · op′(x)`, all of one length; `y` is `op(x)`. For a ReLU whose slope is not negative, `y` may stand
+/// in for `x`: both are positive at once. A corner has the slope that it has in Caffe; a threshold has none.
 #[inline(always)]
 pub fn unary_back(op: &Unary, x: &[f32], y: &[f32], dy: &[f32], dx: &mut [f32]) {
+    type Slices<'a> = (&'a [f32], &'a [f32], &'a [f32], &'a mut [f32]);
     #[inline(always)]
     fn each((x, y, dy, dx): Slices, slope: impl Fn(f32, f32) -> f32) {
         for (((dx, dy), x), y) in dx.iter_mut().zip(dy).zip(x).zip(y) {
             *dx = dy * slope(*x, *y);
         }
     }
-    type Slices<'a> = (&'a [f32], &'a [f32], &'a [f32], &'a mut [f32]);
     let all = (x, y, dy, dx);
     match *op {
         Unary::Relu { slope } => each(all, |x, _| if x > 0.0 { 1.0 } else { slope }),
@@ -265,8 +264,12 @@ pub fn eltwise_back(op: &Eltwise, which: usize, inputs: &[&[f32]], dy: &[f32], d
             for (at, d) in dx.iter_mut().enumerate() {
                 let best = (1..inputs.len()).fold(0, |best, k| {
                     let (top, x) = (inputs[best][at], inputs[k][at]);
-                    let keep = if k == 1 { top > x } else { x.partial_cmp(&top) != Some(Greater) };
-                    if keep { best } else { k }
+                    match k {
+                        1 if top > x => 0,
+                        1 => 1,
+                        _ if x > top => k,
+                        _ => best,
+                    }
                 });
                 *d = if best == which { *d } else { 0.0 };
             }

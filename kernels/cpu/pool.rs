@@ -192,7 +192,7 @@ impl SimdOp for MaxBack<'_> {
                 let rows = clip(d, 0, oy).0;
                 for (block, (y, dy)) in y.chunks(S::LANES).zip(dy.chunks(S::LANES)).enumerate() {
                     let column = block * S::LANES * stride;
-                    let mut places = [0f32; 16];
+                    let mut places = [NOWHERE; 16];
                     // SAFETY: a vector of windows lies inside `values`, in whose rows there is room for one more;
                     // no vector has more than sixteen lanes; the caller promises the instruction set.
                     unsafe {
