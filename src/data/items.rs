@@ -253,18 +253,19 @@ impl Items {
                 false => Sample::Color(picture),
             });
         }
-        let shape = [datum.channels(), datum.height(), datum.width()];
-        let count = shape.iter().try_fold(1i32, |n, &d| n.checked_mul(d)).filter(|&n| n > 0);
+        let stated = [datum.channels(), datum.height(), datum.width()];
+        let shape = stated.map(|d| usize::try_from(d).unwrap_or(0));
         let stored = datum.data().len().max(datum.float_data.len());
-        if count.is_none_or(|n| n as usize != stored) {
+        let count = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
+        if stored == 0 || count != Some(stored) {
             let name = self.name(index);
-            return Err(Error::Invalid(format!("{name}: {stored} values of shape {shape:?}")));
+            return Err(Error::Invalid(format!("{name}: {stored} values of shape {stated:?}")));
         }
-        let [c, height, width] = shape.map(|d| d as usize);
+        let [c, height, width] = shape;
         let size = Size::new(height, width);
         let bytes = datum.data();
         Ok(match (c, bytes.len()) {
-            (_, 0) => Sample::Planes { shape: [c, height, width], data: datum.float_data },
+            (_, 0) => Sample::Planes { shape, data: datum.float_data },
             (1, _) => Sample::Gray(GrayPicture::new(size, bytes.to_vec())?),
             (3, area) => {
                 let [blue, green, red] = [0, 1, 2].map(|plane| &bytes[plane * (area / 3)..]);
@@ -274,7 +275,7 @@ impl Items {
             }
             _ => {
                 let data = bytes.iter().map(|&b| f32::from(b)).collect();
-                Sample::Planes { shape: [c, height, width], data }
+                Sample::Planes { shape, data }
             }
         })
     }
@@ -310,4 +311,60 @@ pub(super) fn find(path: &Path, bases: &[PathBuf]) -> Result<PathBuf> {
         looked.dedup();
         Error::Invalid(format!("not found: {}", looked.join(", nor ")))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn golden(name: &str) -> PathBuf {
+        Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/data")).join(name)
+    }
+
+    fn datum(shape: [i32; 3], data: &[u8], floats: &[f32]) -> proto::Datum {
+        proto::Datum {
+            channels: Some(shape[0]),
+            height: Some(shape[1]),
+            width: Some(shape[2]),
+            data: Some(data.to_vec()),
+            float_data: floats.to_vec(),
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn datums_by_hand() {
+        let items = Items::list(&golden("list.txt"), "", &golden("")).unwrap();
+        let decode = |datum| items.decode(0, datum, Encoded::AsStored);
+        // Planes are blue, green, red.
+        let color = Picture::new(Size::new(1, 2), vec![5, 3, 1, 6, 4, 2]).unwrap();
+        let made = decode(datum([3, 1, 2], &[1, 2, 3, 4, 5, 6], &[])).unwrap();
+        assert_eq!(made, Sample::Color(color));
+        let gray = GrayPicture::new(Size::new(2, 1), vec![7, 8]).unwrap();
+        assert_eq!(decode(datum([1, 2, 1], &[7, 8], &[])).unwrap(), Sample::Gray(gray));
+        let planes = |shape, data: &[f32]| Sample::Planes { shape, data: data.to_vec() };
+        let two = decode(datum([2, 1, 1], &[7, 8], &[])).unwrap();
+        assert_eq!(two, planes([2, 1, 1], &[7.0, 8.0]));
+        let floats = decode(datum([1, 1, 2], &[], &[0.5, -1.0])).unwrap();
+        assert_eq!(floats, planes([1, 1, 2], &[0.5, -1.0]));
+        for shape in [[3, 1, 1], [-1, -1, 2], [0, 1, 2], [i32::MAX, i32::MAX, 2]] {
+            let error = decode(datum(shape, &[1, 2], &[])).unwrap_err().to_string();
+            assert!(error.contains("2 values"), "{error}");
+        }
+    }
+
+    #[test]
+    fn encoded_pictures_keep_their_channels_unless_forced() {
+        let items = Items::list(&golden("list.txt"), "", &golden("")).unwrap();
+        let decode = |file: &str, encoded| {
+            let data = Some(std::fs::read(golden(file)).unwrap());
+            let datum = proto::Datum { data, encoded: Some(true), ..Default::default() };
+            items.decode(0, datum, encoded).unwrap().shape()[0]
+        };
+        for (file, stored) in [("formats/gray.png", 1), ("formats/gray.jpg", 1), ("p0.png", 3)] {
+            assert_eq!(decode(file, Encoded::AsStored), stored, "{file}");
+            assert_eq!(decode(file, Encoded::Color), 3);
+            assert_eq!(decode(file, Encoded::Gray), 1);
+        }
+    }
 }

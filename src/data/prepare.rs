@@ -74,6 +74,12 @@ impl Preparation {
         broken.iter().map(|(&item, reason)| (item, reason.clone())).collect()
     }
 
+    /// How many items the cache holds.
+    #[cfg(test)]
+    pub(super) fn cached(&self) -> usize {
+        self.cache.slots.iter().filter(|slot| slot.get().is_some()).count()
+    }
+
     /// Writes the sample that item `item` makes into `out`, (c, h, w); gives its label.
     pub(super) fn write(&self, item: usize, mut rng: Rng, out: &mut [f32]) -> Result<f32> {
         let (item, labelled) = self.readable(item)?;
@@ -248,5 +254,60 @@ fn pixels(sample: &Sample) -> Option<usize> {
         Sample::Color(picture) => Some(picture.data.len()),
         Sample::Gray(picture) => Some(picture.data.len()),
         Sample::Planes { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::MeanImage;
+    use std::path::Path;
+
+    #[test]
+    fn numbers_are_prepared_as_pictures_are() {
+        let golden = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/data"));
+        let (h, w) = (31, 37); // p1.png
+        let mean: Vec<f32> = (0..3 * h * w).map(|i| (i % 251) as f32 / 3.0).collect();
+        let image = Mean::Image(MeanImage::new(&[3, h, w], mean).unwrap());
+        for mean in [Mean::None, Mean::Channels([1.5, 2.5, 3.5]), image] {
+            let items = Items::list(&golden.join("list.txt"), "", golden).unwrap();
+            let transform = DataTransform {
+                new_height: h,
+                new_width: w,
+                crop_size: 11,
+                mean,
+                scale: 0.3,
+                ..Default::default()
+            };
+            let rules = Rules { train: true, mirror: true, ..Rules::default() };
+            let p = Preparation::new(items, transform, &rules).unwrap();
+            let labelled = p.sample(1).unwrap().into_owned();
+            let Sample::Color(picture) = &labelled.0 else { panic!("a colour picture") };
+            let plane = |c: usize| picture.data.iter().skip(c).step_by(3).map(|&v| f32::from(v));
+            let data = [2, 1, 0].into_iter().flat_map(plane).collect();
+            let planes = Sample::Planes { shape: [3, h, w], data };
+            for seed in 0..8 {
+                let made = |sample: &Sample| {
+                    let mut out = vec![0.0; p.len()];
+                    p.transformed(sample, &mut Rng::new(seed), &mut out).unwrap();
+                    out
+                };
+                assert!(made(&labelled.0) == made(&planes), "seed {seed}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_cache_keeps_all_or_nothing_and_no_more_than_its_bytes() {
+        let picture = |side: usize| {
+            let data = vec![0; side * side];
+            Sample::Gray(crate::image::GrayPicture { width: side, height: side, data })
+        };
+        assert!(Cache::new(10, &picture(4), 159).slots.is_empty());
+        let cache = Cache::new(10, &picture(4), 160);
+        cache.keep(0, (picture(12), 0.0));
+        cache.keep(1, (picture(5), 1.0)); // 144 + 25 bytes
+        cache.keep(2, (picture(4), 2.0));
+        assert_eq!([0, 1, 2].map(|i| cache.get(i).is_some()), [true, false, true]);
     }
 }

@@ -243,3 +243,41 @@ impl Drop for Ahead {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+    use std::time::{Duration, Instant};
+
+    /// A list of one picture, many times.
+    fn items(folder: &Path, count: usize) -> Items {
+        let golden = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/data"));
+        let list = folder.join("list.txt");
+        std::fs::write(&list, "p0.png 1\n".repeat(count)).unwrap();
+        Items::list(&list, "", golden).unwrap()
+    }
+
+    #[test]
+    fn no_more_batches_are_made_than_stated() {
+        let folder = tempfile::tempdir().unwrap();
+        let rules = Rules { batch: 4, threads: 3, ahead: 2, ..Rules::default() };
+        let items = items(folder.path(), 400);
+        let mut stream = Stream::new(items, DataTransform::default(), rules).unwrap();
+        let made = |stream: &Stream| stream.shared.preparation.cached();
+        assert_eq!(made(&stream), 1); // the first, for its shape
+        for handed_out in 1..4 {
+            stream.next().unwrap();
+            let most = 4 * (handed_out + 2 + 1);
+            let begun = Instant::now();
+            while made(&stream) < most && begun.elapsed() < Duration::from_secs(20) {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            std::thread::sleep(Duration::from_millis(50));
+            assert_eq!(made(&stream), most);
+        }
+        // Memory that was given back is used again, and no more of it is kept than can be in use.
+        (0..9).for_each(|_| stream.give_back(Batch::default()));
+        assert_eq!(stream.shared.lock_spare().len(), 3);
+    }
+}

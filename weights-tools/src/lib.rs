@@ -1,9 +1,9 @@
 //! Caffe's protobuf files, read and written, and their conversion to and from safetensors.
 //!
 //! Flowing in: prototxt text, `.caffemodel`, `.solverstate`, `.binaryproto`, `.safetensors` and
-//! `.npy` files. Flowing out: typed messages ([`proto`]) brought to the current generation by
-//! [`upgrade`], arrays ([`Blob`]), a uniform view of stored weights ([`WeightsFile`]), and the same
-//! files written again.
+//! `.npy` files, and LMDBs of samples. Flowing out: typed messages ([`proto`]) brought to the current
+//! generation by [`upgrade`], arrays ([`Blob`]), a uniform view of stored weights ([`WeightsFile`]),
+//! and the same files written again.
 //!
 //! No input makes this crate panic or reserve memory that the input's size does not justify:
 //! every failure is an [`Error`] that names the file and, where there is one, the layer or the line.
