@@ -14,7 +14,7 @@ use weights_tools::WeightsFile;
 const RUNS: [(&str, Option<Algorithm>, f32); 3] = [
     ("reference", None, 1e-5),
     ("cpu", Some(Algorithm::Gemm), 1e-5),
-    ("cpu", None, 1e-4),
+    ("cpu", None, 1e-5),
 ];
 
 fn settings(solver: &Path, prefix: &Path) -> Settings {

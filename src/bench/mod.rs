@@ -6,6 +6,7 @@
 pub mod kernels;
 pub mod layers;
 mod roof;
+pub mod training;
 
 pub use roof::Roof;
 

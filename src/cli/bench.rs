@@ -3,7 +3,7 @@
 use super::compute::ComputeArgs;
 use super::{Outcome, print, print_json};
 use indicatif::ProgressBar;
-use likenet::bench::{self, Roof, kernels, layers};
+use likenet::bench::{self, Roof, kernels, layers, training};
 use likenet::net::{Architecture, architecture, architectures};
 use likenet::{Error, Result};
 use likenet_kernels::cpu::table;
@@ -18,6 +18,8 @@ pub enum Command {
     Layers(LayerBench),
     /// Times the forward pass of a built-in network with random weights
     Net(NetBench),
+    /// Times a step of fine-tuning a built-in network to two classes: forward, backward, update
+    Train(NetBench),
 }
 
 #[derive(clap::Args)]
@@ -78,6 +80,7 @@ pub fn run(command: &Command) -> Result<Outcome> {
         Command::Kernels(args) => run_kernels(args),
         Command::Layers(args) => run_layers(args),
         Command::Net(args) => run_net(args),
+        Command::Train(args) => run_train(args),
     }
 }
 
@@ -280,6 +283,62 @@ fn run_net(args: &NetBench) -> Result<Outcome> {
         print(&table_of(head, net.plan().steps.iter().zip(&medians).map(line).collect()))?;
     }
     print_json(&timing)?;
+    Ok(Outcome::Done)
+}
+
+/// What `bench train` prints: times are medians over the steps.
+#[derive(Serialize)]
+struct StepTiming {
+    model: String,
+    backend: String,
+    batch: usize,
+    threads: usize,
+    steps: usize,
+    img_s: f64,
+    ms_per_run: f64,
+    forward_ms: f64,
+    backward_ms: f64,
+    update_ms: f64,
+    rss_mb: f64,
+    peak_mb: f64,
+}
+
+fn run_train(args: &NetBench) -> Result<Outcome> {
+    let known = args.model.known()?;
+    let mut net = training::random(known, args.model.options())?;
+    let times = training::steps(&mut net, Duration::from_secs_f64(args.seconds))?;
+    let parts = times.forward.iter().zip(&times.backward).zip(&times.update);
+    let median = bench::median(parts.map(|((f, b), u)| f + b + u).collect());
+    if args.layers {
+        let graph = net.graph();
+        let line = |(step, [forward, backward]): (&likenet::net::Step, &[Vec<f64>; 2])| {
+            let ms = |times: &Vec<f64>| 1e3 * bench::median(times.clone());
+            let node = &graph.nodes[step.node];
+            let rate = |ms: f64| match node.macs {
+                0 => String::new(),
+                macs => format!("{:.0}", 2e-6 * macs as f64 / ms),
+            };
+            let (f, b) = (ms(forward), ms(backward));
+            vec![node.name.clone(), format!("{f:.2}"), format!("{b:.2}"), rate(f), rate(b / 2.0)]
+        };
+        let head = ["layer", "forward ms", "backward ms", "GFLOP/s", "GFLOP/s"];
+        let rows = net.plan().steps.iter().zip(&times.layers).map(line).collect();
+        print(&table_of(head.map(String::from).to_vec(), rows))?;
+    }
+    print_json(&StepTiming {
+        model: known.name.into(),
+        backend: net.backend(),
+        batch: args.model.batch,
+        threads: args.model.threads(),
+        steps: times.update.len(),
+        img_s: args.model.batch as f64 / median,
+        ms_per_run: 1e3 * median,
+        forward_ms: 1e3 * bench::median(times.forward),
+        backward_ms: 1e3 * bench::median(times.backward),
+        update_ms: 1e3 * bench::median(times.update),
+        rss_mb: memory("VmRSS:"),
+        peak_mb: memory("VmHWM:"),
+    })?;
     Ok(Outcome::Done)
 }
 
