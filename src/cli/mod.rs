@@ -8,6 +8,7 @@ mod curves;
 mod features;
 mod net;
 mod photos;
+mod train;
 mod weights;
 
 use clap::{Parser, Subcommand};
@@ -29,6 +30,8 @@ enum Command {
     Classify(classify::Args),
     /// Writes the activations of any blob for many photos
     Features(features::Args),
+    /// Trains a network as a Caffe solver says
+    Train(train::Args),
     /// Draws the curves of a training run: loss, accuracy, learning rate
     #[cfg(feature = "plots")]
     Curves(curves::Args),
@@ -56,6 +59,7 @@ pub fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Classify(args) => classify::run(&args),
         Command::Features(args) => features::run(&args),
+        Command::Train(args) => train::run(&args),
         #[cfg(feature = "plots")]
         Command::Curves(args) => curves::run(&args),
         Command::Net(command) => net::run(&command),

@@ -9,7 +9,8 @@ use crate::image::{DataTransform, Mean, MeanImage};
 use crate::layer::{DataLayer, Database, Source, SourceKind};
 use std::path::{Path, PathBuf};
 
-/// Opens what a Data or ImageData layer names. Paths count from the current directory, as Caffe's do,
+/// Opens what a Data or ImageData layer names: an LMDB or a list, as in Caffe; a folder that holds one folder
+/// for each class; or a `.safetensors` file with the tensors `data` and `label`. Paths count from the current directory, as Caffe's do,
 /// or else from `base`, the prototxt's folder. Batch, shuffling, crop, mirroring and skipping are the
 /// layer's; everything else is taken from `rules`.
 ///
@@ -25,7 +26,11 @@ pub fn open(source: &Source, base: &Path, rules: Rules) -> Result<Stream> {
     let bases = [base.to_path_buf()];
     let at = find(Path::new(&layer.source), &bases)?;
     let items = match source.kind {
+        _ if at.extension().is_some_and(|e| e == "safetensors") => {
+            Items::features(&at, "data", "label")?
+        }
         SourceKind::Data => database(layer, &at)?,
+        _ if at.is_dir() => Items::folders(std::slice::from_ref(&at))?,
         _ => Items::list(&at, &layer.root_folder, base)?,
     };
     let transform = DataTransform {
