@@ -105,10 +105,13 @@ fn differences_back(
     for name in names(case, "params") {
         if let Some(want) = existing(format!("paramdiff_{name}.npy")) {
             let (layer, index) = name.rsplit_once('_').expect("LAYER_INDEX");
-            let got = net.param_gradient(layer, index.parse().expect("an index")).expect("gradient");
+            let got =
+                net.param_gradient(layer, index.parse().expect("an index")).expect("gradient");
             match got {
                 Some(got) => compare(&format!("d{name}"), got.data(), &npy(&want)),
-                None => assert!(npy(&want).iter().all(|v| *v == 0.0), "{}: no d{name}", dir.display()),
+                None => {
+                    assert!(npy(&want).iter().all(|v| *v == 0.0), "{}: no d{name}", dir.display())
+                }
             }
         }
     }

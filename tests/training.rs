@@ -11,11 +11,8 @@ use std::path::Path;
 use weights_tools::WeightsFile;
 
 /// Backends, ways to compute, and how far losses may be from Caffe's.
-const RUNS: [(&str, Option<Algorithm>, f32); 3] = [
-    ("reference", None, 1e-5),
-    ("cpu", Some(Algorithm::Gemm), 1e-5),
-    ("cpu", None, 1e-5),
-];
+const RUNS: [(&str, Option<Algorithm>, f32); 3] =
+    [("reference", None, 1e-5), ("cpu", Some(Algorithm::Gemm), 1e-5), ("cpu", None, 1e-5)];
 
 fn settings(solver: &Path, prefix: &Path) -> Settings {
     let settings = Settings::read(solver).expect("a solver");

@@ -305,8 +305,7 @@ pub fn weights_back_plain(d: &ConvDims, x: &[f32], dy: &[f32], dw: &mut [f32]) {
     let [kh, kw] = d.window.kernel;
     let (in_group, out_group) = (d.channels / d.group, d.filters / d.group);
     for (at, dw) in dw.iter_mut().enumerate() {
-        let (f, c, ky, kx) =
-            (at / d.patch_len(), at / (kh * kw) % in_group, at / kw % kh, at % kw);
+        let (f, c, ky, kx) = (at / d.patch_len(), at / (kh * kw) % in_group, at / kw % kh, at % kw);
         let plane = &x[(f / out_group * in_group + c) * height * width..];
         let mut sum = 0.0;
         for oy in 0..out_h {

@@ -231,10 +231,7 @@ pub fn fast(work: &mut Workspace, s: Sizes, a: Left, b: &impl Columns, c: Target
 
 /// The weight gradient of a fully connected layer as a product, from its input `(rows, inputs)` and the
 /// gradient of its output `(rows, outputs)`.
-pub fn gradient<'a>(
-    d: &InnerDims,
-    [x, dy]: [&'a [f32]; 2],
-) -> (Sizes, Matrix<'a>, Matrix<'a>) {
+pub fn gradient<'a>(d: &InnerDims, [x, dy]: [&'a [f32]; 2]) -> (Sizes, Matrix<'a>, Matrix<'a>) {
     let [outputs, inputs] = [(dy, d.outputs), (x, d.inputs)];
     let (left, right) = if d.transpose { (inputs, outputs) } else { (outputs, inputs) };
     let s = Sizes { m: left.1, n: right.1, k: d.rows };

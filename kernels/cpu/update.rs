@@ -81,13 +81,7 @@ fn sign(x: f32) -> f32 {
 
 /// One pass of a rule with one history.
 #[inline(always)]
-fn one(
-    u: &Update,
-    w: &mut [f32],
-    g: &[f32],
-    h: &mut [f32],
-    step: impl Fn(f32, &mut f32) -> f32,
-) {
+fn one(u: &Update, w: &mut [f32], g: &[f32], h: &mut [f32], step: impl Fn(f32, &mut f32) -> f32) {
     assert!(w.len() == g.len() && w.len() == h.len());
     let gradient = penalised(u);
     for ((w, g), h) in w.iter_mut().zip(g).zip(h) {

@@ -1,8 +1,10 @@
 //! A step of fine-tuning a built-in network: forward, backward, update.
 
 use crate::error::{Error, Result};
-use crate::net::{Architecture, Description, Head, Keep, LearntParam, Net, NetState, Options, with_head};
 use crate::layer::Phase;
+use crate::net::{
+    Architecture, Description, Head, Keep, LearntParam, Net, NetState, Options, with_head,
+};
 use crate::rng::Rng;
 use crate::shape::Shape;
 use likenet_kernels::ops::{Penalty, Update, UpdateRule};
@@ -25,11 +27,19 @@ pub struct StepTimes {
 pub fn random(known: &Architecture, options: Options) -> Result<Net> {
     let batch = options.batch.unwrap_or(1);
     let net = weights_tools::upgrade(weights_tools::parse_net_text(known.name, known.prototxt)?)?;
-    let deploy = Net::parse(known.name, known.prototxt, Options { batch: Some(1), ..Options::default() })?;
+    let deploy =
+        Net::parse(known.name, known.prototxt, Options { batch: Some(1), ..Options::default() })?;
     let shape = deploy.input_shape("data")?.with_axis(0, batch).map_err(Error::Invalid)?;
     drop(deploy);
-    let head = Head { layer: None, name: None, classes: 2, rate: 10.0, learn_from: None };
-    let net = with_head(net, &head).map_err(Error::Invalid)?;
+    let head = Head {
+        layer: None,
+        name: None,
+        suffix: "_new".into(),
+        classes: 2,
+        rate: 10.0,
+        learn_from: None,
+    };
+    let (net, _) = with_head(net, &head).map_err(Error::Invalid)?;
     let text = format!(
         "layer {{ name: 'data' type: 'Input' top: 'data' top: 'label' }}\n{}",
         weights_tools::print_net_text(&net)
@@ -37,7 +47,8 @@ pub fn random(known: &Architecture, options: Options) -> Result<Net> {
     let state = NetState { phase: Phase::Train, ..NetState::default() };
     let labels = Shape::new([batch]).map_err(Error::Invalid)?;
     let inputs = vec![("data".to_string(), shape.clone()), ("label".to_string(), labels)];
-    let options = Options { state: state.clone(), keep: Keep::Training, inputs, batch: None, ..options };
+    let options =
+        Options { state: state.clone(), keep: Keep::Training, inputs, batch: None, ..options };
     let mut net = Net::new(Description::parse(known.name, &text, &state)?, options)?;
     net.randomise(1);
     let mut rng = Rng::new(2);
@@ -51,7 +62,10 @@ pub fn random(known: &Architecture, options: Options) -> Result<Net> {
 /// At least three steps, and as many as take `least`, after one that does not count.
 pub fn steps(net: &mut Net, least: Duration) -> Result<StepTimes> {
     let learnt = net.learnt();
-    let mut times = StepTimes { layers: vec![Default::default(); net.plan().steps.len()], ..StepTimes::default() };
+    let mut times = StepTimes {
+        layers: vec![Default::default(); net.plan().steps.len()],
+        ..StepTimes::default()
+    };
     let mut warm = StepTimes { layers: times.layers.clone(), ..StepTimes::default() };
     step(net, &learnt, &mut warm)?;
     let begun = Instant::now();
@@ -87,7 +101,9 @@ fn step(net: &mut Net, learnt: &[LearntParam], times: &mut StepTimes) -> Result<
         net.update(p.id, &update)?;
     }
     times.update.push(begun.elapsed().as_secs_f64());
-    for (layer, [f, b]) in times.layers.iter_mut().zip(forward.iter().zip(&backward).map(|(f, b)| [*f, *b])) {
+    for (layer, [f, b]) in
+        times.layers.iter_mut().zip(forward.iter().zip(&backward).map(|(f, b)| [*f, *b]))
+    {
         layer[0].push(f);
         layer[1].push(b);
     }

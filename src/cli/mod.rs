@@ -6,6 +6,7 @@ mod compute;
 #[cfg(feature = "plots")]
 mod curves;
 mod features;
+mod finetune;
 mod net;
 mod photos;
 mod train;
@@ -30,6 +31,8 @@ enum Command {
     Classify(classify::Args),
     /// Writes the activations of any blob for many photos
     Features(features::Args),
+    /// Teaches a trained network to tell classes of your photos apart
+    Finetune(finetune::Args),
     /// Trains a network as a Caffe solver says
     Train(train::Args),
     /// Draws the curves of a training run: loss, accuracy, learning rate
@@ -59,6 +62,7 @@ pub fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Classify(args) => classify::run(&args),
         Command::Features(args) => features::run(&args),
+        Command::Finetune(args) => finetune::run(&args),
         Command::Train(args) => train::run(&args),
         #[cfg(feature = "plots")]
         Command::Curves(args) => curves::run(&args),

@@ -35,7 +35,7 @@ pub struct RunArgs {
     snapshot: Option<PathBuf>,
     /// Go on from the newest snapshot, bit for bit; without one, begin
     #[arg(long)]
-    resume: bool,
+    pub resume: bool,
     /// Begin anew, and overwrite the log and the snapshots of an earlier training
     #[arg(long, conflicts_with_all = ["resume", "snapshot"])]
     overwrite: bool,
@@ -57,7 +57,7 @@ pub struct RunArgs {
     max_iter: Option<usize>,
     /// Seed of everything random, instead of the solver's random_seed
     #[arg(long, value_name = "N")]
-    seed: Option<u64>,
+    pub seed: Option<u64>,
     /// A picture that cannot be read is replaced by the next one, instead of being an error
     #[arg(long)]
     skip_broken: bool,
@@ -75,28 +75,25 @@ pub struct RunArgs {
 pub fn run(args: &Args) -> Result<Outcome> {
     let settings = Settings::read(&args.solver)?;
     let base = args.solver.parent().unwrap_or(Path::new("")).to_path_buf();
-    train(settings, base, &args.weights, &args.run)
+    train(settings, base, &args.weights, None, &args.run)
 }
 
-/// Trains, and tells of it.
+/// Trains, and tells of it. If `fresh` names a layer, no other may be missing in the weights.
 pub fn train(
     mut settings: Settings,
     base: PathBuf,
     weights: &[PathBuf],
+    fresh: Option<&str>,
     args: &RunArgs,
 ) -> Result<Outcome> {
     settings.max_iter = args.max_iter.unwrap_or(settings.max_iter);
-    let log = args.log.clone().unwrap_or_else(|| {
-        Path::new(&settings.snapshot_prefix).with_file_name("log.jsonl")
-    });
+    args.check_free(&settings.snapshot_prefix)?;
+    let log = args.log_file(&settings.snapshot_prefix);
     let state = match &args.snapshot {
         Some(state) => Some(state.clone()),
         None if args.resume => snapshot::latest(&settings.snapshot_prefix),
         None => None,
     };
-    if state.is_none() && !args.resume && !args.overwrite {
-        refuse_to_overwrite(&log, &settings.snapshot_prefix)?;
-    }
     let resumed_seed = state.as_deref().map(training::seed_of).transpose()?.flatten();
     let chosen = args.seed.or(settings.random_seed).or(resumed_seed);
     let seed = chosen.unwrap_or_else(seed_of_the_moment);
@@ -116,6 +113,7 @@ pub fn train(
         caffe_compat: args.caffe_compat,
     };
     let mut trainer = Trainer::new(settings, options)?;
+    check_untrained(trainer.untrained(), fresh)?;
     if let Some(state) = &state {
         trainer.resume(state)?;
         eprintln!("going on from {} (iteration {})", state.display(), trainer.iter());
@@ -136,18 +134,44 @@ pub fn train(
     finish(&trainer, &teller, ended, begun.elapsed())
 }
 
-/// A log with records, or snapshots, are not to be lost by mistake.
-fn refuse_to_overwrite(log: &Path, prefix: &str) -> Result<()> {
-    let old = match snapshot::latest(prefix) {
-        Some(state) => Some(state),
-        None => std::fs::metadata(log).is_ok_and(|m| m.len() > 0).then(|| log.to_path_buf()),
-    };
-    match old {
-        None => Ok(()),
-        Some(old) => Err(Error::Invalid(format!(
-            "{} is of an earlier training: --resume goes on with it, --overwrite begins anew",
-            old.display()
+impl RunArgs {
+    fn log_file(&self, prefix: &str) -> PathBuf {
+        let beside = || Path::new(prefix).with_file_name("log.jsonl");
+        self.log.clone().unwrap_or_else(beside)
+    }
+
+    /// A log with records, or snapshots, are not to be lost by mistake.
+    pub fn check_free(&self, prefix: &str) -> Result<()> {
+        if self.resume || self.overwrite || self.snapshot.is_some() {
+            return Ok(());
+        }
+        let log = self.log_file(prefix);
+        let written = || std::fs::metadata(&log).is_ok_and(|m| m.len() > 0).then(|| log.clone());
+        match snapshot::latest(prefix).or_else(written) {
+            None => Ok(()),
+            Some(old) => Err(Error::Invalid(format!(
+                "{} is of an earlier training: --resume goes on with it, --overwrite begins anew",
+                old.display()
+            ))),
+        }
+    }
+}
+
+/// Says which layers begin untrained; refuses those that should not.
+fn check_untrained(untrained: &[String], fresh: Option<&str>) -> Result<()> {
+    if untrained.is_empty() {
+        return Ok(());
+    }
+    let names = untrained.join(", ");
+    match fresh {
+        Some(head) if untrained.iter().any(|name| name != head) => Err(Error::Invalid(format!(
+            "the weights lack layers besides {head}: {names}; they belong to another network (--model, \
+             --net)"
         ))),
+        _ => {
+            eprintln!("not in the weights, so as the fillers say: {names}");
+            Ok(())
+        }
     }
 }
 
@@ -272,7 +296,8 @@ fn finish(trainer: &Trainer, teller: &Teller, ended: Ended, took: Duration) -> R
         Ended::Enough => "stopped early: tests became no better".to_string(),
     };
     print(&format!("{how} after {iter} iterations, {}", HumanDuration(took)))?;
-    if let Some(Record::Test(test)) = teller.records.iter().rfind(|r| matches!(r, Record::Test(_))) {
+    if let Some(Record::Test(test)) = teller.records.iter().rfind(|r| matches!(r, Record::Test(_)))
+    {
         for (name, value) in &test.outputs {
             print(&format!("{name} {value:.4} (iteration {})", test.iter))?;
         }

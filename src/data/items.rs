@@ -115,6 +115,22 @@ impl Items {
     ///
     /// Fails when there are fewer than two classes or one has no pictures.
     pub fn folders(folders: &[PathBuf]) -> Result<Self> {
+        let (mut files, mut names) = (vec![], vec![]);
+        for (label, (name, folder)) in (0..).zip(Self::class_folders(folders)?) {
+            let pictures = list_pictures(&folder)?;
+            if pictures.is_empty() {
+                return Err(Error::Invalid(format!("{}: has no pictures", folder.display())));
+            }
+            files.extend(pictures.into_iter().map(|picture| (picture.path, label)));
+            names.push(name);
+        }
+        Self::new(Kind::Files { files, bases: vec![] }, names, Path::new(""))
+    }
+
+    /// The classes that some folders stand for, as [`Items::folders`] has it: names and folders.
+    ///
+    /// Fails when there are fewer than two.
+    pub fn class_folders(folders: &[PathBuf]) -> Result<Vec<(String, PathBuf)>> {
         let classes = match folders {
             [parent] => folders_in(parent)?,
             _ => folders.to_vec(),
@@ -127,16 +143,8 @@ impl Items {
                 classes.len()
             )));
         }
-        let (mut files, mut names) = (vec![], vec![]);
-        for (label, folder) in (0..).zip(&classes) {
-            let pictures = list_pictures(folder)?;
-            if pictures.is_empty() {
-                return Err(Error::Invalid(format!("{}: has no pictures", folder.display())));
-            }
-            files.extend(pictures.into_iter().map(|picture| (picture.path, label)));
-            names.push(folder.file_name().unwrap_or(folder.as_os_str()).display().to_string());
-        }
-        Self::new(Kind::Files { files, bases: vec![] }, names, Path::new(""))
+        let name = |f: &PathBuf| f.file_name().unwrap_or(f.as_os_str()).display().to_string();
+        Ok(classes.into_iter().map(|folder| (name(&folder), folder)).collect())
     }
 
     /// The entries of Caffe's LMDB, in the order of their keys.

@@ -78,7 +78,10 @@ impl BackPlan {
             }
             // Nobody reads the gradients of this step's tops from here on; those of sources are kept.
             if !matches!(node.layer, Layer::Source(_)) {
-                let done = step.tops.iter().filter_map(|&t| b.plan.homes[t].filter(|_| !given.contains(&t)));
+                let done = step
+                    .tops
+                    .iter()
+                    .filter_map(|&t| b.plan.homes[t].filter(|_| !given.contains(&t)));
                 b.free.extend(done.collect::<Vec<_>>());
             }
         }
@@ -148,7 +151,8 @@ impl Builder<'_> {
                 self.written[bottom] = true;
             }
             let slot = self.home(bottom);
-            let apart = self.written[bottom].then(|| self.take(self.graph.blobs[bottom].shape.count()));
+            let apart =
+                self.written[bottom].then(|| self.take(self.graph.blobs[bottom].shape.count()));
             self.written[bottom] = true;
             apart_slots.extend(apart);
             bottoms.push(Some(Place { slot, apart }));

@@ -13,9 +13,11 @@ use weights_tools::proto::{
 pub struct Head {
     /// The layer that is replaced: fully connected or a convolution. The last such one if none is named.
     pub layer: Option<String>,
-    /// What it is called from then on; weights of the old name do not fit it. The old name and `_new` if
+    /// What it is called from then on; weights of the old name do not fit it. Its old name and `suffix` if
     /// nothing is said.
     pub name: Option<String>,
+    /// What makes its old name a new one.
+    pub suffix: String,
     /// Classes that it tells apart.
     pub classes: u32,
     /// Factor of its learning rate: it begins with nothing, the others are trained.
@@ -27,8 +29,11 @@ pub struct Head {
 /// The network with another head, `SoftmaxWithLoss` ("loss") and, for tests, `Accuracy` ("accuracy") on
 /// a blob "label". Weights decay, biases do not and learn twice as fast, as in the published trainings.
 ///
-/// Fails when there is no such layer.
-pub fn with_head(mut net: NetParameter, head: &Head) -> Result<NetParameter, String> {
+/// Gives the network and the head's name; fails when there is no such layer.
+pub fn with_head(
+    mut net: NetParameter,
+    head: &Head,
+) -> Result<(NetParameter, String), String> {
     let weighted = |l: &LayerParameter| matches!(l.r#type(), "InnerProduct" | "Convolution");
     net.layer.retain(|l| !matches!(l.r#type(), "Input" | "Data" | "ImageData" | "Accuracy"));
     (net.input, net.input_dim, net.input_shape) = (vec![], vec![], vec![]);
@@ -56,19 +61,25 @@ pub fn with_head(mut net: NetParameter, head: &Head) -> Result<NetParameter, Str
     }
     let layer = &mut net.layer[at];
     let old = layer.name().to_string();
-    let name = head.name.clone().unwrap_or(format!("{old}_new"));
+    let name = head.name.clone().unwrap_or(format!("{old}{}", head.suffix));
     replace(layer, &name, head.classes);
     // The old blob's readers read the new one, up to the scores.
     let top = layer.top[0].clone();
     layer.top[0] = name.clone();
-    net.layer.truncate(net.layer.iter().rposition(|l| l.r#type() != "Softmax").map_or(at, |i| i) + 1);
+    net.layer
+        .truncate(net.layer.iter().rposition(|l| l.r#type() != "Softmax").map_or(at, |i| i) + 1);
     for later in &mut net.layer[at + 1..] {
-        later.bottom.iter_mut().chain(&mut later.top).filter(|b| **b == top).for_each(|b| b.clone_from(&name));
+        later
+            .bottom
+            .iter_mut()
+            .chain(&mut later.top)
+            .filter(|b| **b == top)
+            .for_each(|b| b.clone_from(&name));
     }
-    let scores = net.layer.last().and_then(|l| l.top.first().cloned()).unwrap_or(name);
+    let scores = net.layer.last().and_then(|l| l.top.first().cloned()).unwrap_or_else(|| name.clone());
     net.layer.push(judge("loss", "SoftmaxWithLoss", &scores, None));
     net.layer.push(judge("accuracy", "Accuracy", &scores, Some(Phase::Test)));
-    Ok(net)
+    Ok((net, name))
 }
 
 fn spec(lr_mult: f32, decay_mult: f32) -> ParamSpec {
@@ -79,11 +90,8 @@ fn spec(lr_mult: f32, decay_mult: f32) -> ParamSpec {
 fn replace(layer: &mut LayerParameter, name: &str, classes: u32) {
     layer.name = Some(name.to_string());
     layer.blobs.clear();
-    let gaussian = FillerParameter {
-        r#type: Some("gaussian".into()),
-        std: Some(0.01),
-        ..Default::default()
-    };
+    let gaussian =
+        FillerParameter { r#type: Some("gaussian".into()), std: Some(0.01), ..Default::default() };
     let zero = FillerParameter { r#type: Some("constant".into()), ..Default::default() };
     if let Some(p) = &mut layer.inner_product_param {
         p.num_output = Some(classes);
@@ -110,13 +118,13 @@ fn judge(name: &str, kind: &str, scores: &str, phase: Option<Phase>) -> LayerPar
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Description, NetState, Options, Net, architectures};
+    use super::super::{Description, Net, NetState, Options, architectures};
     use super::*;
     use crate::layer::Phase;
 
     fn tuned(prototxt: &str, head: &Head) -> Result<String, String> {
         let net = weights_tools::parse_net_text("deploy", prototxt).expect("a network");
-        let net = with_head(weights_tools::upgrade(net).expect("current"), head)?;
+        let (net, _) = with_head(weights_tools::upgrade(net).expect("current"), head)?;
         let input = "layer { name: 'd' type: 'Input' top: 'data' top: 'label' \
             input_param { shape { dim: 1 dim: 3 dim: 227 dim: 227 } shape { dim: 1 } } }";
         Ok(format!("{input} {}", weights_tools::print_net_text(&net)))
@@ -124,17 +132,28 @@ mod tests {
 
     #[test]
     fn every_architecture_of_the_zoo_can_be_tuned() {
-        let head = Head { layer: None, name: None, classes: 3, rate: 10.0, learn_from: None };
+        let head = Head {
+            layer: None,
+            name: None,
+            suffix: "_new".into(),
+            classes: 3,
+            rate: 10.0,
+            learn_from: None,
+        };
         for known in architectures() {
             let text = tuned(known.prototxt, &head).expect("another head");
-            let text = text.replace("dim: 227 dim: 227", match known.name {
-                "googlenet" | "vgg16" => "dim: 224 dim: 224",
-                _ => "dim: 227 dim: 227",
-            });
+            let text = text.replace(
+                "dim: 227 dim: 227",
+                match known.name {
+                    "googlenet" | "vgg16" => "dim: 224 dim: 224",
+                    _ => "dim: 227 dim: 227",
+                },
+            );
             let state = NetState { phase: Phase::Test, ..NetState::default() };
             let description = Description::parse(known.name, &text, &state).expect("a network");
             let graph = super::super::Graph::new(&description, &[], None).expect("a graph");
-            let names: Vec<&str> = graph.outputs().iter().map(|&b| graph.blobs[b].name.as_str()).collect();
+            let names: Vec<&str> =
+                graph.outputs().iter().map(|&b| graph.blobs[b].name.as_str()).collect();
             assert_eq!(names, ["accuracy", "loss"], "{}", known.name);
             let last = graph.nodes.iter().rfind(|n| !n.params.is_empty()).expect("weights");
             assert!(last.name.ends_with("_new"), "{}", last.name);
@@ -154,15 +173,18 @@ mod tests {
         let head = Head {
             layer: Some("c".into()),
             name: Some("d".into()),
+            suffix: String::new(),
             classes: 2,
             rate: 5.0,
             learn_from: Some("b".into()),
         };
-        let text = tuned(text, &head).expect("a head").replace("dim: 227 dim: 227", "dim: 1 dim: 1");
+        let text =
+            tuned(text, &head).expect("a head").replace("dim: 227 dim: 227", "dim: 1 dim: 1");
         let options = Options { keep: super::super::Keep::Training, ..Options::default() };
         let net = Net::parse("tuned", &text, options).expect("a network");
         let learnt = net.learnt();
-        let rates: Vec<(&str, f32)> = learnt.iter().map(|p| (p.layer.as_str(), p.lr_mult)).collect();
+        let rates: Vec<(&str, f32)> =
+            learnt.iter().map(|p| (p.layer.as_str(), p.lr_mult)).collect();
         assert_eq!(rates, [("b", 1.0), ("b", 2.0), ("d", 5.0), ("d", 10.0)]);
         let wrong = Head { layer: Some("x".into()), ..head };
         assert!(tuned("layer { name: 'in' type: 'Input' top: 'data' }", &wrong).is_err());

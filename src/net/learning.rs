@@ -3,8 +3,8 @@
 //! Flows in: a network for training ([`Keep::Training`](super::Keep)), after a forward pass. Flows out:
 //! gradients, and changed parameters. When and how far they change is a solver's to say.
 
-use super::graph::{BlobId, Graph, ParamId};
 use super::gradients::BackPlan;
+use super::graph::{BlobId, Graph, ParamId};
 use super::model::Net;
 use super::plan::Step;
 use super::run::Gradients;
@@ -134,7 +134,8 @@ impl Net {
     /// Parameters that are learnt, in the order of the layers that own them.
     pub fn learnt(&self) -> Vec<LearntParam> {
         let graph = self.graph();
-        let learnt = |id: &ParamId| self.learning.gradients.params.get(*id).is_some_and(Option::is_some);
+        let learnt =
+            |id: &ParamId| self.learning.gradients.params.get(*id).is_some_and(Option::is_some);
         let describe = |id: ParamId| {
             let param = &graph.params[id];
             let uses = graph.nodes.iter().flat_map(|n| &n.params);
@@ -198,7 +199,8 @@ impl Net {
 
     /// At least `count` histories of a parameter.
     fn histories(&mut self, id: ParamId, count: usize) -> Result<Vec<Slot>> {
-        let elements = self.graph().params.get(id).ok_or_else(|| not_learnt(id))?.spec.shape.count();
+        let elements =
+            self.graph().params.get(id).ok_or_else(|| not_learnt(id))?.spec.shape.count();
         let params = self.graph().params.len();
         let (be, _, learning) = self.learning();
         learning.histories.resize_with(params, Vec::new);

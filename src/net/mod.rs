@@ -28,9 +28,9 @@ mod zoo;
 
 pub use dot::dot;
 pub use graph::{Blob, BlobId, Graph, Node, ParamId, ParamUse};
-pub use likenet_kernels::ops::{Algorithm, Precision};
 pub use head::{Head, with_head};
 pub use learning::LearntParam;
+pub use likenet_kernels::ops::{Algorithm, Precision};
 pub use model::{Guest, Net, Options};
 pub use parameters::Missing;
 pub use plan::{Home, Keep, Plan, Section, Step, Storage};

@@ -234,20 +234,20 @@ impl Net {
     /// Reads weights into the parameters, by the layers' names; later files win.
     ///
     /// A layer that no file mentions is an error unless [`Options::missing`] says otherwise; a layer
-    /// with another shape always is.
-    pub fn load_weights(&mut self, files: &[impl AsRef<Path>]) -> Result<()> {
+    /// with another shape always is. Gives the names of layers that no file mentions.
+    pub fn load_weights(&mut self, files: &[impl AsRef<Path>]) -> Result<Vec<String>> {
         let files = files.iter().map(|f| WeightsFile::open(f.as_ref()));
         let files: Vec<WeightsFile> = files.collect::<std::result::Result<_, _>>()?;
         let files: Vec<&WeightsFile> = files.iter().collect();
         let Self { graph, backend, params, options, .. } = self;
-        parameters::read(graph, &files, options.missing, |id, values| {
+        let lacking = parameters::read(graph, &files, options.missing, |id, values| {
             backend.free(params[id]);
             params[id] = hold(backend.as_mut(), values);
         })?;
         if !options.trains() {
             self.prepare();
         }
-        Ok(())
+        Ok(lacking)
     }
 
     /// Gives every parameter random values that keep activations at a similar size from layer to
@@ -483,8 +483,13 @@ impl Net {
         let plan = plan(&graph, &options, self.backend.as_ref(), chosen_for);
         let mut shared = vec![];
         for param in &graph.params {
-            let own = self.graph.params.iter().position(|p| (&p.layer, p.index) == (&param.layer, param.index));
-            let fits = own.filter(|&i| self.graph.params[i].spec.shape.count() == param.spec.shape.count());
+            let own = self
+                .graph
+                .params
+                .iter()
+                .position(|p| (&p.layer, p.index) == (&param.layer, param.index));
+            let fits = own
+                .filter(|&i| self.graph.params[i].spec.shape.count() == param.spec.shape.count());
             shared.push(fits.map(|i| self.params[i]).ok_or_else(|| Error::Net {
                 place: Place { file: graph.file.clone(), line: None },
                 reason: format!(

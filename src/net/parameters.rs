@@ -41,13 +41,14 @@ impl Lend for Stored {
 /// Values of every parameter found in `files`, by parameter; later files win.
 ///
 /// Layers are matched by name. A layer of a file that the network lacks is ignored, as in Caffe; a
-/// layer with another number of tensors or another shape is an error.
+/// layer with another number of tensors or another shape is an error. Gives the names of layers that no
+/// file has, if these may keep their fillers' values.
 pub(super) fn read(
     graph: &Graph,
     files: &[&WeightsFile],
     missing: Missing,
     mut store: impl FnMut(usize, Values),
-) -> Result<()> {
+) -> Result<Vec<String>> {
     let mut found: HashSet<usize> = HashSet::new();
     for file in files {
         for node in &graph.nodes {
@@ -66,13 +67,14 @@ pub(super) fn read(
         }
     }
     let lacks = |n: &&super::graph::Node| n.params.iter().any(|p| !found.contains(&p.id));
-    match graph.nodes.iter().find(lacks) {
-        Some(node) if missing == Missing::Refuse => Err(Error::Weights {
+    let lacking: Vec<String> = graph.nodes.iter().filter(lacks).map(|n| n.name.clone()).collect();
+    match lacking.first() {
+        Some(layer) if missing == Missing::Refuse => Err(Error::Weights {
             file: files.iter().map(|f| f.file()).collect::<Vec<_>>().join(", "),
-            layer: node.name.clone(),
+            layer: layer.clone(),
             reason: "not in the file: these weights belong to another network".to_string(),
         }),
-        _ => Ok(()),
+        _ => Ok(lacking),
     }
 }
 

@@ -6,11 +6,13 @@
 
 mod early;
 mod feeds;
+mod recipe;
 mod resume;
 mod run;
 mod trainer;
 
 pub use early::EarlyStop;
+pub use recipe::{MeanOf, Recipe, Written};
 pub use resume::seed_of;
 pub use run::{Event, Outcome, Plan};
 pub use trainer::{Options, Trainer};

@@ -49,10 +49,8 @@ impl Trainer {
         };
         let histories = self.settings.rule.histories();
         let arrays = (0..histories).flat_map(|h| self.learnt.iter().map(move |p| (h, p)));
-        let mut arrays = arrays.map(|(h, p)| Blob {
-            shape: p.shape.dims().to_vec(),
-            data: self.net.history(p.id, h),
-        });
+        let mut arrays = arrays
+            .map(|(h, p)| Blob { shape: p.shape.dims().to_vec(), data: self.net.history(p.id, h) });
         snapshot::write(&self.settings.snapshot_prefix, &snapshot, &mut arrays)
     }
 

@@ -45,7 +45,11 @@ pub enum Outcome {
 impl Trainer {
     /// Trains until the settings' last iteration, or until it is to stop. A training that stops leaves a
     /// snapshot of where it was.
-    pub fn run(&mut self, plan: Plan, tell: &mut dyn FnMut(Event) -> Result<()>) -> Result<Outcome> {
+    pub fn run(
+        &mut self,
+        plan: Plan,
+        tell: &mut dyn FnMut(Event) -> Result<()>,
+    ) -> Result<Outcome> {
         let Plan { stop, mut early, until } = plan;
         let last = self.settings.max_iter;
         let (mut saved, mut outcome) = (None, Outcome::Done);
@@ -68,7 +72,9 @@ impl Trainer {
                 saved = Some(self.iter);
             }
         }
-        if saved != Some(self.iter) && (outcome != Outcome::Done || self.settings.snapshot_after_train) {
+        if saved != Some(self.iter)
+            && (outcome != Outcome::Done || self.settings.snapshot_after_train)
+        {
             tell(Event::Saved(self.save()?))?;
         }
         if outcome == Outcome::Done && self.is_due(self.settings.test_interval) {

@@ -3,7 +3,9 @@
 use super::feeds::Feeds;
 use crate::data::Rules;
 use crate::error::{Error, Result};
-use crate::net::{Algorithm, Description, Guest, Keep, LearntParam, Missing, Net, NetState, Options as NetOptions};
+use crate::net::{
+    Algorithm, Description, Guest, Keep, LearntParam, Missing, Net, NetState, Options as NetOptions,
+};
 use crate::report::{Iteration, Outputs, TestResult};
 use crate::solver::snapshot::layers_of;
 use crate::solver::{NetSource, Settings};
@@ -64,6 +66,7 @@ pub struct Trainer {
     pub(super) current_step: usize,
     /// The losses of the last iterations, `average_loss` at most.
     pub(super) losses: VecDeque<f32>,
+    untrained: Vec<String>,
 }
 
 /// A network that is tested.
@@ -106,9 +109,7 @@ impl Trainer {
         let mut net = Net::new(train.description, net_options.clone())?;
         let files = settings.weights.iter().chain(&options.weights);
         let files: Vec<PathBuf> = files.map(|f| find(f, &options.base)).collect();
-        if !files.is_empty() {
-            net.load_weights(&files)?;
-        }
+        let untrained = if files.is_empty() { vec![] } else { net.load_weights(&files)? };
         let mut tests = vec![];
         for test in &settings.tests {
             let described = describe(&test.net, &test.state, &options.base)?;
@@ -141,7 +142,13 @@ impl Trainer {
             iter: 0,
             current_step: 0,
             losses,
+            untrained,
         })
+    }
+
+    /// Layers that none of the weights files has: they begin as their fillers say.
+    pub fn untrained(&self) -> &[String] {
+        &self.untrained
     }
 
     /// Updates so far.

@@ -93,7 +93,8 @@ fn pack(
         return;
     }
     for (lines, to) in blocks(i.clone(), together * SIDE).zip(to.chunks_exact_mut(panel)) {
-        for (step, to) in blocks(p.clone(), STEP).zip(to.chunks_exact_mut(together * PARTS * SIDE)) {
+        for (step, to) in blocks(p.clone(), STEP).zip(to.chunks_exact_mut(together * PARTS * SIDE))
+        {
             let (first, second) = to.split_at_mut(together * SIDE);
             let tiles = first.chunks_exact_mut(SIDE).zip(second.chunks_exact_mut(SIDE));
             for (lines, (first, second)) in blocks(lines.clone(), SIDE).zip(tiles) {

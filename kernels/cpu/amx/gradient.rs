@@ -199,8 +199,7 @@ impl<'a> Layout<'a> {
                         left[unit * PARTS * self.part + tile * SIDE * self.pitch..].as_ptr()
                     };
                     let b = |tile: usize| right[(unit * filters + tile) * panel..].as_ptr().cast();
-                    let (a, b) =
-                        ([a(p), a(p + shape.rows - 1)], [b(f), b(f + shape.columns - 1)]);
+                    let (a, b) = ([a(p), a(p + shape.rows - 1)], [b(f), b(f + shape.columns - 1)]);
                     for (tap, sums) in sums.iter_mut().enumerate() {
                         let (line, shift) = (tap / g.shifts.len(), tap % g.shifts.len());
                         let shift = (line * g.width() + g.shifts[shift]) * 2;
@@ -232,7 +231,8 @@ impl<'a> Layout<'a> {
                     let Some(weight) = g.taps[tap * planes + p] else { continue };
                     for f in filter..self.filters.min(filter + 2 * SIDE) {
                         let (r, c) = (p - plane, f - filter);
-                        dw[f * patch + weight] += tiles[r / SIDE * 2 + c / SIDE][r % SIDE][c % SIDE];
+                        dw[f * patch + weight] +=
+                            tiles[r / SIDE * 2 + c / SIDE][r % SIDE][c % SIDE];
                     }
                 }
             }

@@ -47,7 +47,8 @@ impl Operand<'_> {
         if along {
             for (row, i) in i.clone().enumerate() {
                 let at = i * self.line + p.start;
-                let (low, high) = (load(at, p.len()), load(at + SIDE, p.len().saturating_sub(SIDE)));
+                let (low, high) =
+                    (load(at, p.len()), load(at + SIDE, p.len().saturating_sub(SIDE)));
                 for part in 0..PARTS {
                     words[part][row] = halves(low[part], high[part]);
                 }
@@ -101,12 +102,10 @@ fn transpose(rows: &mut [__m512i; SIDE]) {
     }
     for c in 0..4 {
         let [a, b, d, e] = [rows[c], rows[4 + c], rows[8 + c], rows[12 + c]];
-        let (low, high) =
-            (_mm512_shuffle_i32x4::<0x88>(a, b), _mm512_shuffle_i32x4::<0x88>(d, e));
+        let (low, high) = (_mm512_shuffle_i32x4::<0x88>(a, b), _mm512_shuffle_i32x4::<0x88>(d, e));
         next[c] = _mm512_shuffle_i32x4::<0x88>(low, high);
         next[8 + c] = _mm512_shuffle_i32x4::<0xdd>(low, high);
-        let (low, high) =
-            (_mm512_shuffle_i32x4::<0xdd>(a, b), _mm512_shuffle_i32x4::<0xdd>(d, e));
+        let (low, high) = (_mm512_shuffle_i32x4::<0xdd>(a, b), _mm512_shuffle_i32x4::<0xdd>(d, e));
         next[4 + c] = _mm512_shuffle_i32x4::<0x88>(low, high);
         next[12 + c] = _mm512_shuffle_i32x4::<0xdd>(low, high);
     }

@@ -95,7 +95,13 @@ impl Task<'_> {
 
 /// Adds the weight gradients of all pictures to `dw`. Each thread sums those of as many neighbouring pictures
 /// as the others, and the sums are added in order: so many threads always give the same bits.
-pub fn weights_back(team: &Team, d: &ConvDims, how: Algorithm, [x, dy]: [&[f32]; 2], dw: &mut [f32]) {
+pub fn weights_back(
+    team: &Team,
+    d: &ConvDims,
+    how: Algorithm,
+    [x, dy]: [&[f32]; 2],
+    dw: &mut [f32],
+) {
     let share = (x.len() / d.input_len()).div_ceil(team.threads()).max(1);
     let parts = x.chunks(share * d.input_len()).zip(dy.chunks(share * d.output_len()));
     let sums = team.map(parts, |own, (x, dy)| {

@@ -55,7 +55,9 @@ pub fn once(
     let InnerDims { rows, inputs, outputs, .. } = *d;
     columns(team, rows, outputs.div_ceil(team.threads()), y, |own, j, y| {
         match finish.bias {
-            Some(bias) => y.chunks_exact_mut(j.len()).for_each(|y| y.copy_from_slice(&bias[j.clone()])),
+            Some(bias) => {
+                y.chunks_exact_mut(j.len()).for_each(|y| y.copy_from_slice(&bias[j.clone()]))
+            }
             None => y.fill(0.0),
         }
         let weights = match d.transpose {

@@ -16,9 +16,9 @@ use super::{
 use likenet_kernels::cpu::argmax::{self, TopK};
 use likenet_kernels::cpu::conv::transposed_by_gemm;
 use likenet_kernels::cpu::filters::Filters;
+use likenet_kernels::cpu::gemm::Workspace;
 use likenet_kernels::cpu::inner::Weights;
 use likenet_kernels::cpu::table::{self, Kernels};
-use likenet_kernels::cpu::gemm::Workspace;
 use likenet_kernels::cpu::{elementwise, lrn, norm, pool, reduce, softmax, update};
 use likenet_kernels::memory::Buffer;
 use likenet_kernels::ops::*;
