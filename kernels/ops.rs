@@ -272,7 +272,7 @@ pub enum Eltwise {
     Sum(Vec<f32>),
     /// `Π xᵢ`.
     Prod,
-    /// The largest; a tie goes to the later input.
+    /// The largest. Between the first two a tie goes to the second; a later input must be larger.
     Max,
 }
 

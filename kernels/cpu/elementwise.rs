@@ -239,9 +239,12 @@ pub fn eltwise(op: &Eltwise, inputs: &[&[f32]], y: &mut [f32]) {
             }
         }
         Eltwise::Max => {
-            for x in rest {
-                let pairs = y.iter_mut().zip(*x);
-                pairs.for_each(|(v, x)| *v = if *v > *x { *v } else { *x });
+            let (second, later) = rest.split_at(rest.len().min(1));
+            for x in second {
+                y.iter_mut().zip(*x).for_each(|(v, x)| *v = if *v > *x { *v } else { *x });
+            }
+            for x in later {
+                y.iter_mut().zip(*x).for_each(|(v, x)| *v = if *x > *v { *x } else { *v });
             }
         }
     }
@@ -337,10 +340,16 @@ mod tests {
     }
 
     #[test]
-    fn a_tie_goes_to_the_later_input() {
-        let mut y = [0.0];
-        eltwise(&Eltwise::Max, &[&[0.0], &[-0.0]], &mut y);
-        assert!(y[0].is_sign_negative());
+    fn a_tie_goes_to_the_second_of_the_first_two() {
+        let largest = |inputs: &[&[f32]]| {
+            let mut y = [9.0];
+            eltwise(&Eltwise::Max, inputs, &mut y);
+            y[0]
+        };
+        assert!(largest(&[&[0.0], &[-0.0]]).is_sign_negative());
+        assert!(largest(&[&[0.0], &[-0.0], &[0.0]]).is_sign_negative());
+        assert!(largest(&[&[f32::NAN], &[1.0], &[f32::NAN]]) == 1.0);
+        assert!(largest(&[&[1.0], &[f32::NAN], &[2.0]]).is_nan());
     }
 
     fn each_unary() -> Vec<Unary> {

@@ -3,7 +3,7 @@
 
 use super::memory::Memory;
 use super::{Chain, Gradient, Learnt, LossBack, LossRule, View};
-use likenet_kernels::cpu::{elementwise, loss, lrn, norm, pool, reduce, softmax, update};
+use likenet_kernels::cpu::{elementwise, embed, loss, lrn, norm, pool, reduce, softmax, update};
 use likenet_kernels::ops::*;
 
 impl Memory {
@@ -19,6 +19,10 @@ impl Memory {
             }
             f(m, to);
         });
+    }
+
+    pub fn embed_back(&mut self, outputs: usize, [indices, dy]: [View; 2], dw: Gradient) {
+        self.accumulate(dw, |m, dw| embed::embed_back(outputs, m.get(indices), m.get(dy), dw));
     }
 
     pub fn sum_products(&mut self, v: AxisView, a: View, b: Option<View>, out: Gradient) {
@@ -138,6 +142,21 @@ impl Memory {
         self.write_with(io.dx, |m, dx| {
             let scale = io.weight / (io.x.len / classes) as f32;
             loss::hinge_back(norm, classes, m.get(io.x), m.get(io.labels), scale, dx);
+        });
+    }
+
+    pub fn multinomial_back(&mut self, classes: usize, io: LossBack) {
+        self.write_with(io.dx, |m, dx| {
+            let scale = io.weight / (io.x.len / classes) as f32;
+            loss::multinomial_back(m.get(io.x), classes, m.get(io.labels), scale, dx);
+        });
+    }
+
+    pub fn contrastive_back(&mut self, margin: f32, legacy: bool, other: View, io: LossBack) {
+        self.write_with(io.dx, |m, dx| {
+            let (x, other, similar) = (m.get(io.x), m.get(other), m.get(io.labels));
+            let scale = io.weight / similar.len() as f32;
+            loss::contrastive_back(margin, legacy, x, other, similar, scale, dx);
         });
     }
 

@@ -201,6 +201,8 @@ pub trait Backend: Send {
     fn inner_algorithm(&self, rows: usize, wanted: Option<Algorithm>) -> Algorithm;
     /// Fully connected layer; then, if asked, ReLU with this slope.
     fn inner_product(&mut self, d: &InnerDims, how: Algorithm, io: Weighted, relu: Option<f32>);
+    /// The row of a table of `rows` for each index in `io.x`, zeros for an index outside it.
+    fn embed(&mut self, rows: usize, io: Weighted);
 
     /// Maximum of windows.
     fn max_pool(&mut self, d: &PoolDims, x: View, y: View);
@@ -245,6 +247,11 @@ pub trait Backend: Send {
     fn hinge(&mut self, norm: HingeNorm, classes: usize, x: View, labels: View, y: View);
     /// `Σ (a − b)² / divisor`, one number.
     fn squared_distance(&mut self, divisor: f32, a: View, b: View, y: View);
+    /// Cross-entropy of probabilities with labels divided by the number of rows, one number.
+    fn multinomial(&mut self, classes: usize, x: View, labels: View, y: View);
+    /// Contrastive loss of a pair of blobs divided by the number of rows, one number; `similar` has an entry
+    /// for each row.
+    fn contrastive(&mut self, margin: f32, legacy: bool, pair: [View; 2], similar: View, y: View);
     /// Share of predictions whose `top` best hold the label; and the same for each class.
     fn accuracy(&mut self, v: AxisView, top: usize, ignore: Option<i32>, io: Judged);
 
@@ -265,6 +272,8 @@ pub trait Backend: Send {
     fn inner_back(&mut self, d: &InnerDims, how: Algorithm, io: Weighted);
     /// Weight gradients of a fully connected layer from its input and the gradients of its output.
     fn inner_weights_back(&mut self, d: &InnerDims, how: Algorithm, io: [View; 2], dw: Gradient);
+    /// Gradient of the table of [`Backend::embed`] from the indices and the gradients of the output.
+    fn embed_back(&mut self, outputs: usize, io: [View; 2], dw: Gradient);
     /// `Σ a · b`, or `Σ a`, over all but the axis.
     fn sum_products(&mut self, v: AxisView, a: View, b: Option<View>, out: Gradient);
 
@@ -300,6 +309,10 @@ pub trait Backend: Send {
     fn sigmoid_cross_entropy_back(&mut self, rule: &LossRule, io: LossBack);
     /// Gradient of [`Backend::hinge`], times `weight`.
     fn hinge_back(&mut self, norm: HingeNorm, classes: usize, io: LossBack);
+    /// Gradient of [`Backend::multinomial`], times `weight`.
+    fn multinomial_back(&mut self, classes: usize, io: LossBack);
+    /// Gradient of [`Backend::contrastive`] for one blob of the pair, times `weight`; `other` is the other.
+    fn contrastive_back(&mut self, margin: f32, legacy: bool, other: View, io: LossBack);
 
     /// Σ x².
     fn sum_of_squares(&self, x: View) -> f64;
@@ -310,7 +323,7 @@ pub trait Backend: Send {
 /// Operands of a loss's gradient.
 #[derive(Clone, Copy, Debug)]
 pub struct LossBack {
-    /// Scores, or what the loss made of them: probabilities.
+    /// Scores, or what the loss made of them: probabilities; or one blob of a pair.
     pub x: View,
     /// Labels or targets.
     pub labels: View,

@@ -137,6 +137,10 @@ impl Backend for Reference {
         self.unary_if(relu, io.y);
     }
 
+    fn embed(&mut self, rows: usize, io: Weighted) {
+        self.memory.embed(rows, io);
+    }
+
     fn max_pool(&mut self, d: &PoolDims, x: View, y: View) {
         self.memory.write_with(y, |m, y| pool::max(d, m.get(x), y));
     }
@@ -229,6 +233,14 @@ impl Backend for Reference {
         self.memory.squared_distance(divisor, a, b, y);
     }
 
+    fn multinomial(&mut self, classes: usize, x: View, labels: View, y: View) {
+        self.memory.multinomial(classes, x, labels, y);
+    }
+
+    fn contrastive(&mut self, margin: f32, legacy: bool, pair: [View; 2], similar: View, y: View) {
+        self.memory.contrastive(margin, legacy, pair, similar, y);
+    }
+
     fn accuracy(&mut self, v: AxisView, top: usize, ignore: Option<i32>, io: Judged) {
         self.memory.accuracy(v, top, ignore, io);
     }
@@ -271,6 +283,10 @@ impl Backend for Reference {
 
     fn sum_of_squares(&self, x: View) -> f64 {
         update::sum_of_squares(self.memory.get(x))
+    }
+
+    fn embed_back(&mut self, outputs: usize, io: [View; 2], dw: Gradient) {
+        self.memory.embed_back(outputs, io, dw);
     }
 
     fn fill(&mut self, value: f32, y: View) {
@@ -343,6 +359,14 @@ impl Backend for Reference {
 
     fn hinge_back(&mut self, norm: HingeNorm, classes: usize, io: LossBack) {
         self.memory.hinge_back(norm, classes, io);
+    }
+
+    fn multinomial_back(&mut self, classes: usize, io: LossBack) {
+        self.memory.multinomial_back(classes, io);
+    }
+
+    fn contrastive_back(&mut self, margin: f32, legacy: bool, other: View, io: LossBack) {
+        self.memory.contrastive_back(margin, legacy, other, io);
     }
 
     fn update(&mut self, u: &Update, p: Learnt) {

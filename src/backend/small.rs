@@ -1,9 +1,9 @@
-//! Operations whose whole cost is that of reading their input once: losses, accuracy, moments, copies.
+//! Operations whose whole cost is that of reading their input once: losses, accuracy, moments, copies, tables.
 //! Both backends in the host's memory compute them by the plain loop, on one thread.
 
 use super::memory::Memory;
-use super::{Judged, LossRule, View};
-use likenet_kernels::cpu::{elementwise, loss, norm};
+use super::{Judged, LossRule, View, Weighted};
+use likenet_kernels::cpu::{elementwise, embed, loss, norm};
 use likenet_kernels::ops::{AxisView, BlockCopy, HingeNorm};
 
 impl Memory {
@@ -29,6 +29,13 @@ impl Memory {
         });
     }
 
+    pub fn embed(&mut self, rows: usize, io: Weighted) {
+        self.write_with(io.y, |m, y| {
+            let (outputs, bias) = (io.weight.len / rows, io.bias.map(|b| m.get(b)));
+            embed::embed(rows, outputs, m.get(io.x), m.get(io.weight), bias, y);
+        });
+    }
+
     pub fn hinge(&mut self, norm: HingeNorm, classes: usize, x: View, labels: View, y: View) {
         self.write_with(y, |m, y| {
             let rows = (x.len / classes) as f64;
@@ -39,6 +46,27 @@ impl Memory {
     pub fn squared_distance(&mut self, divisor: f32, a: View, b: View, y: View) {
         self.write_with(y, |m, y| {
             y[0] = (loss::squared_distance(m.get(a), m.get(b)) / divisor as f64) as f32;
+        });
+    }
+
+    pub fn multinomial(&mut self, classes: usize, x: View, labels: View, y: View) {
+        self.write_with(y, |m, y| {
+            let rows = (x.len / classes) as f64;
+            y[0] = (loss::multinomial(m.get(x), classes, m.get(labels)) / rows) as f32;
+        });
+    }
+
+    pub fn contrastive(
+        &mut self,
+        margin: f32,
+        legacy: bool,
+        [a, b]: [View; 2],
+        similar: View,
+        y: View,
+    ) {
+        self.write_with(y, |m, y| {
+            let sum = loss::contrastive(margin, legacy, m.get(a), m.get(b), m.get(similar));
+            y[0] = (sum / similar.len as f64) as f32;
         });
     }
 

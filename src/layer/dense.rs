@@ -1,4 +1,4 @@
-//! The fully connected layer.
+//! Layers with a matrix of weights: the fully connected layer, and the table that rows are looked up in.
 
 use super::source::Filler;
 use super::{Inference, ParamSpec, ShapeResult};
@@ -44,5 +44,30 @@ impl InnerProduct {
             params,
             macs: (rows * inputs) as u64 * self.outputs as u64,
         })
+    }
+}
+
+/// The row of a table for each index: a fully connected layer whose inputs are all zero but one.
+/// Weights `(rows, outputs)`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Embed {
+    /// Rows of the table; indices are below it.
+    pub rows: usize,
+    /// Elements of a row.
+    pub outputs: usize,
+    /// First weights.
+    pub weight: Filler,
+    /// First biases; none when the layer has no bias.
+    pub bias: Option<Filler>,
+}
+
+impl Embed {
+    pub(super) fn infer(&self, bottom: &Shape) -> ShapeResult<Inference> {
+        let mut params = vec![ParamSpec::new("weight", [self.rows, self.outputs], self.weight)?];
+        if let Some(bias) = self.bias {
+            params.push(ParamSpec::new("bias", [self.outputs], bias)?);
+        }
+        let top = Shape::new([bottom.dims(), &[self.outputs]].concat())?;
+        Ok(Inference { tops: vec![top], params, macs: 0 })
     }
 }

@@ -72,11 +72,44 @@ pub struct HingeLoss {
 
 impl HingeLoss {
     pub(super) fn infer(&self, bottoms: &[&Shape]) -> ShapeResult<Inference> {
-        if bottoms[0].rank() == 0 || bottoms[1].count() != bottoms[0].dims()[0] {
-            return Err(format!("needs one label a row: {} and {}", bottoms[0], bottoms[1]));
-        }
-        Ok(Inference::tops(vec![Shape::scalar()]))
+        one_a_row(bottoms[0], bottoms[1])
     }
+}
+
+/// Cross-entropy of the probabilities that the first bottom holds, divided by the batch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MultinomialLogisticLoss;
+
+impl MultinomialLogisticLoss {
+    pub(super) fn infer(&self, bottoms: &[&Shape]) -> ShapeResult<Inference> {
+        one_a_row(bottoms[0], bottoms[1])
+    }
+}
+
+/// Half the mean over pairs of rows at distance d (Hadsell et al., 2006): d² where the third bottom calls
+/// the pair similar (not 0), else `max(0, margin − d)²`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ContrastiveLoss {
+    /// The distance from which on rows of other pairs are far enough.
+    pub margin: f32,
+    /// `max(0, margin − d²)` instead.
+    pub legacy: bool,
+}
+
+impl ContrastiveLoss {
+    pub(super) fn infer(&self, bottoms: &[&Shape]) -> ShapeResult<Inference> {
+        same_count(bottoms)?;
+        one_a_row(bottoms[1], bottoms[2])?;
+        one_a_row(bottoms[0], bottoms[2])
+    }
+}
+
+/// A loss of rows, with one label for each.
+fn one_a_row(rows: &Shape, labels: &Shape) -> ShapeResult<Inference> {
+    if rows.dims().first() != Some(&labels.count()) {
+        return Err(format!("needs one label a row: {rows} and {labels}"));
+    }
+    Ok(Inference::tops(vec![Shape::scalar()]))
 }
 
 /// `Σ (a − b)² / 2N`, N the batch.

@@ -12,9 +12,10 @@ mod rearrange;
 mod source;
 mod spatial;
 
-pub use dense::InnerProduct;
+pub use dense::{Embed, InnerProduct};
 pub use loss::{
-    Accuracy, ArgMax, EuclideanLoss, HingeLoss, LossShape, SigmoidCrossEntropyLoss, SoftmaxLoss,
+    Accuracy, ArgMax, ContrastiveLoss, EuclideanLoss, HingeLoss, LossShape,
+    MultinomialLogisticLoss, SigmoidCrossEntropyLoss, SoftmaxLoss,
 };
 pub use norm::{BatchNorm, Lrn, LrnRegion, Mvn};
 pub use pointwise::{Broadcast, Dropout, PRelu, Softmax};
@@ -92,6 +93,8 @@ pub enum Layer {
     Lrn(Lrn),
     /// Fully connected layer.
     InnerProduct(InnerProduct),
+    /// Rows looked up in a table.
+    Embed(Embed),
     /// A function of each element: ReLU, ELU, Sigmoid, TanH, AbsVal, Power, Exp, Log, BNLL, Clip,
     /// Swish, Threshold.
     Pointwise(Unary),
@@ -115,6 +118,10 @@ pub enum Layer {
     HingeLoss(HingeLoss),
     /// Half the mean squared distance.
     EuclideanLoss(EuclideanLoss),
+    /// Distances of pairs, small for similar ones and large for others.
+    ContrastiveLoss(ContrastiveLoss),
+    /// Cross-entropy of given probabilities.
+    MultinomialLogisticLoss(MultinomialLogisticLoss),
     /// Share of right predictions.
     Accuracy(Accuracy),
     /// The largest elements.
@@ -156,6 +163,7 @@ impl Layer {
             Layer::Pooling(l) => l.infer(bottoms[0], tops),
             Layer::Lrn(l) => l.infer(bottoms[0]),
             Layer::InnerProduct(l) => l.infer(bottoms[0]),
+            Layer::Embed(l) => l.infer(bottoms[0]),
             Layer::Pointwise(_) | Layer::Dropout(_) => same(bottoms[0]),
             Layer::PRelu(l) => l.infer(bottoms[0]),
             Layer::BatchNorm(l) => l.infer(bottoms[0]),
@@ -166,6 +174,8 @@ impl Layer {
             Layer::SigmoidCrossEntropyLoss(l) => l.infer(bottoms, tops),
             Layer::HingeLoss(l) => l.infer(bottoms),
             Layer::EuclideanLoss(l) => l.infer(bottoms),
+            Layer::ContrastiveLoss(l) => l.infer(bottoms),
+            Layer::MultinomialLogisticLoss(l) => l.infer(bottoms),
             Layer::Accuracy(l) => l.infer(bottoms, tops),
             Layer::ArgMax(l) => l.infer(bottoms[0]),
             Layer::Concat(l) => l.infer(bottoms),
@@ -183,13 +193,14 @@ impl Layer {
     }
 
     /// Whether a loss has a gradient with respect to bottom `i` through this layer: none with respect to
-    /// labels, nor through counting.
+    /// labels or indices, nor through counting.
     pub fn has_gradient(&self, i: usize) -> bool {
         match self {
             Layer::Source(_) | Layer::Silence | Layer::Accuracy(_) | Layer::ArgMax(_) => false,
             Layer::SoftmaxLoss(_) | Layer::SigmoidCrossEntropyLoss(_) => i == 0,
-            Layer::HingeLoss(_) | Layer::Crop(_) => i == 0,
-            Layer::Pointwise(Unary::Threshold { .. }) => false,
+            Layer::HingeLoss(_) | Layer::MultinomialLogisticLoss(_) | Layer::Crop(_) => i == 0,
+            Layer::ContrastiveLoss(_) => i < 2,
+            Layer::Embed(_) | Layer::Pointwise(Unary::Threshold { .. }) => false,
             _ => true,
         }
     }
@@ -204,6 +215,8 @@ impl Layer {
             Layer::Scale(_) | Layer::Bias(_) => ([1, 2], [1, 1]),
             Layer::SoftmaxLoss(_) | Layer::SigmoidCrossEntropyLoss(_) => ([2, 2], [1, 2]),
             Layer::HingeLoss(_) | Layer::EuclideanLoss(_) | Layer::Crop(_) => ([2, 2], [1, 1]),
+            Layer::MultinomialLogisticLoss(_) => ([2, 2], [1, 1]),
+            Layer::ContrastiveLoss(_) => ([3, 3], [1, 1]),
             Layer::Accuracy(_) => ([2, 2], [1, 2]),
             Layer::Concat(_) => ([1, MANY], [1, 1]),
             Layer::Eltwise(_) => ([2, MANY], [1, 1]),
@@ -242,6 +255,8 @@ impl Layer {
                 | Layer::SigmoidCrossEntropyLoss(_)
                 | Layer::HingeLoss(_)
                 | Layer::EuclideanLoss(_)
+                | Layer::ContrastiveLoss(_)
+                | Layer::MultinomialLogisticLoss(_)
         );
         if loss && top == 0 { 1.0 } else { 0.0 }
     }

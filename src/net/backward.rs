@@ -54,6 +54,7 @@ pub(super) fn run(be: &mut dyn Backend, s: &LocatedBack) -> ShapeResult<()> {
         Layer::Convolution(l) => convolution(be, s, l)?,
         Layer::Deconvolution(l) => deconvolution(be, s, l)?,
         Layer::InnerProduct(l) => inner_product(be, s, l)?,
+        Layer::Embed(l) => embed(be, s, l),
         Layer::Pooling(l) => pooling(be, s, l)?,
         Layer::Lrn(l) => lrn(be, s, l)?,
         Layer::Scale(l) => scale(be, s, l)?,
@@ -76,6 +77,21 @@ pub(super) fn run(be: &mut dyn Backend, s: &LocatedBack) -> ShapeResult<()> {
             for (dx, sign) in s.dbottoms.iter().zip([1.0, -1.0]) {
                 let Some(dx) = *dx else { continue };
                 be.eltwise(&Eltwise::Sum(vec![sign * scale, -sign * scale]), &v.bottoms, dx);
+            }
+        }
+        Layer::ContrastiveLoss(l) => {
+            let (labels, weight) = (v.bottoms[2], number(be, s.dtops[0]));
+            // The distance is the same from either side.
+            for (i, other) in [1, 0].into_iter().enumerate() {
+                let Some(dx) = s.dbottoms[i] else { continue };
+                let io = LossBack { x: v.bottoms[i], labels, weight, dx };
+                be.contrastive_back(l.margin, l.legacy, v.bottoms[other], io);
+            }
+        }
+        Layer::MultinomialLogisticLoss(_) => {
+            let classes = v.shapes[0].count_in(1..v.shapes[0].rank());
+            if let Some(io) = loss_back(be, s, v.bottoms[0]) {
+                be.multinomial_back(classes, io);
             }
         }
         Layer::Eltwise(op) => {
@@ -213,6 +229,17 @@ fn inner_product(be: &mut dyn Backend, s: &LocatedBack, l: &InnerProduct) -> Sha
         be.inner_back(&d, v.step.gradient, io);
     }
     Ok(())
+}
+
+/// Indices have no gradient.
+fn embed(be: &mut dyn Backend, s: &LocatedBack, l: &Embed) {
+    let (indices, dy) = (s.values.bottoms[0], s.dtops[0]);
+    if let Some(dw) = s.dparam(0) {
+        be.embed_back(l.outputs, [indices, dy], dw);
+    }
+    if let Some(db) = s.dparam(1) {
+        be.sum_products(AxisView { outer: indices.len, len: l.outputs, inner: 1 }, dy, None, db);
+    }
 }
 
 fn pooling(be: &mut dyn Backend, s: &LocatedBack, l: &Pool) -> ShapeResult<()> {

@@ -75,6 +75,7 @@ pub(super) fn run(be: &mut dyn Backend, s: &Located) -> ShapeResult<()> {
             let d = inner_dims(l, s.shapes[0])?;
             be.inner_product(&d, s.step.how[0], s.weighted(0), s.relu());
         }
+        Layer::Embed(l) => be.embed(l.rows, s.weighted(0)),
         Layer::Pooling(l) => pooling(be, s, l)?,
         Layer::Lrn(l) => lrn(be, s, l)?,
         Layer::Pointwise(op) => be.unary(op, s.tops[0]),
@@ -145,6 +146,14 @@ pub(super) fn run(be: &mut dyn Backend, s: &Located) -> ShapeResult<()> {
         Layer::EuclideanLoss(_) => {
             let divisor = 2.0 * s.shapes[0].dims()[0] as f32;
             be.squared_distance(divisor, s.bottoms[0], s.bottoms[1], s.tops[0]);
+        }
+        Layer::ContrastiveLoss(l) => {
+            let pair = [s.bottoms[0], s.bottoms[1]];
+            be.contrastive(l.margin, l.legacy, pair, s.bottoms[2], s.tops[0]);
+        }
+        Layer::MultinomialLogisticLoss(_) => {
+            let classes = s.shapes[0].count_in(1..s.shapes[0].rank());
+            be.multinomial(classes, s.bottoms[0], s.bottoms[1], s.tops[0]);
         }
         Layer::Accuracy(l) => be.accuracy(
             l.view(&s.shapes)?,

@@ -158,10 +158,10 @@ fn describe(p: &proto::LayerParameter, net_phase: Phase) -> Read<LayerDescriptio
 }
 
 /// The types that [`layer`] knows, for the error that lists them.
-const KNOWN: &str = "AbsVal Accuracy ArgMax BNLL BatchNorm Bias Clip Concat Convolution Crop Data \
-    Deconvolution Dropout DummyData ELU Eltwise EuclideanLoss Exp Flatten HingeLoss ImageData \
-    InnerProduct Input LRN Log MVN MemoryData PReLU Pooling Power ReLU Reduction Reshape Scale \
-    Sigmoid SigmoidCrossEntropyLoss Silence Slice Softmax SoftmaxWithLoss Split Swish TanH \
+const KNOWN: &str = "AbsVal Accuracy ArgMax BNLL BatchNorm Bias Clip Concat ContrastiveLoss \
+    Convolution Crop Data Deconvolution Dropout DummyData ELU Eltwise Embed EuclideanLoss Exp Flatten \
+    HingeLoss ImageData InnerProduct Input LRN Log MVN MemoryData MultinomialLogisticLoss PReLU \
+    Pooling Power ReLU Reduction Reshape Scale Sigmoid SigmoidCrossEntropyLoss Silence Slice Softmax SoftmaxWithLoss Split Swish TanH \
     Threshold Tile";
 
 /// Clones a layer's own parameter message, or takes its defaults.
@@ -181,6 +181,7 @@ fn layer(p: &proto::LayerParameter, phase: Phase) -> Read<Layer> {
         "Pooling" => Layer::Pooling(pool(&param!(p.pooling_param))?),
         "LRN" => Layer::Lrn(lrn(&param!(p.lrn_param))?),
         "InnerProduct" => Layer::InnerProduct(inner_product(&param!(p.inner_product_param))?),
+        "Embed" => Layer::Embed(embed(&param!(p.embed_param))?),
         "PReLU" => {
             let own = param!(p.prelu_param);
             let default = Filler::constant(0.25);
@@ -299,6 +300,14 @@ fn judging(p: &proto::LayerParameter, kind: &str) -> Read<Option<Layer>> {
             },
         }),
         "EuclideanLoss" => Layer::EuclideanLoss(EuclideanLoss),
+        "ContrastiveLoss" => {
+            let own = param!(p.contrastive_loss_param);
+            Layer::ContrastiveLoss(ContrastiveLoss {
+                margin: own.margin(),
+                legacy: own.legacy_version(),
+            })
+        }
+        "MultinomialLogisticLoss" => Layer::MultinomialLogisticLoss(MultinomialLogisticLoss),
         "Accuracy" => {
             let own = param!(p.accuracy_param);
             if own.top_k() == 0 {
@@ -544,6 +553,16 @@ fn inner_product(p: &proto::InnerProductParameter) -> Read<InnerProduct> {
         axis: p.axis(),
         transpose: p.transpose(),
         weight: filler(p.weight_filler.as_ref(), "inner_product_param.weight_filler", ZERO)?,
+        bias: p.bias_term().then_some(bias),
+    })
+}
+
+fn embed(p: &proto::EmbedParameter) -> Read<Embed> {
+    let bias = filler(p.bias_filler.as_ref(), "embed_param.bias_filler", ZERO)?;
+    Ok(Embed {
+        rows: at_least_one("embed_param.input_dim", p.input_dim())?,
+        outputs: at_least_one("embed_param.num_output", p.num_output())?,
+        weight: filler(p.weight_filler.as_ref(), "embed_param.weight_filler", ZERO)?,
         bias: p.bias_term().then_some(bias),
     })
 }

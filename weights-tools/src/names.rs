@@ -33,7 +33,7 @@ pub(crate) fn rank(name: &str) -> usize {
 pub(crate) fn modern_shape(kind: &str, name: &str, legacy: &[usize]) -> Vec<usize> {
     let axes = match (kind, name) {
         (_, "bias") | ("BatchNorm" | "PReLU", _) => 1,
-        ("InnerProduct", "weight") => 2,
+        ("InnerProduct" | "Embed", "weight") => 2,
         _ => 4,
     };
     let ones = legacy.len().saturating_sub(axes);

@@ -273,6 +273,10 @@ impl Backend for Cpu {
         });
     }
 
+    fn embed(&mut self, rows: usize, io: Weighted) {
+        self.memory.embed(rows, io);
+    }
+
     fn max_pool(&mut self, d: &PoolDims, x: View, y: View) {
         let sizes = [d.input.iter().product(), d.output.iter().product()];
         self.blocks(sizes, x, y, |kernels, x, y| pool::max_fast(kernels, d, x, y));
@@ -369,6 +373,14 @@ impl Backend for Cpu {
 
     fn squared_distance(&mut self, divisor: f32, a: View, b: View, y: View) {
         self.memory.squared_distance(divisor, a, b, y);
+    }
+
+    fn multinomial(&mut self, classes: usize, x: View, labels: View, y: View) {
+        self.memory.multinomial(classes, x, labels, y);
+    }
+
+    fn contrastive(&mut self, margin: f32, legacy: bool, pair: [View; 2], similar: View, y: View) {
+        self.memory.contrastive(margin, legacy, pair, similar, y);
     }
 
     fn accuracy(&mut self, v: AxisView, top: usize, ignore: Option<i32>, io: Judged) {
@@ -493,6 +505,10 @@ impl Backend for Cpu {
         });
     }
 
+    fn embed_back(&mut self, outputs: usize, io: [View; 2], dw: Gradient) {
+        self.memory.embed_back(outputs, io, dw);
+    }
+
     fn fill(&mut self, value: f32, y: View) {
         self.memory.fill(value, y);
     }
@@ -531,5 +547,13 @@ impl Backend for Cpu {
 
     fn hinge_back(&mut self, norm: HingeNorm, classes: usize, io: LossBack) {
         self.memory.hinge_back(norm, classes, io);
+    }
+
+    fn multinomial_back(&mut self, classes: usize, io: LossBack) {
+        self.memory.multinomial_back(classes, io);
+    }
+
+    fn contrastive_back(&mut self, margin: f32, legacy: bool, other: View, io: LossBack) {
+        self.memory.contrastive_back(margin, legacy, other, io);
     }
 }
