@@ -54,6 +54,20 @@ fn a_blob_multiplied_by_itself_is_squared() {
 }
 
 #[test]
+fn a_blob_may_get_another_first_dimension() {
+    let net = format!(
+        "{INPUT}
+        layer {{ name: 'r' type: 'Reshape' bottom: 'x' top: 'r'
+                 reshape_param {{ shape {{ dim: -1 }} }} }}
+        layer {{ name: 'a' type: 'AbsVal' bottom: 'r' top: 'a' }}
+        layer {{ name: 's' type: 'Reshape' bottom: 'a' top: 's'
+                 reshape_param {{ shape {{ dim: 2 dim: 2 }} }} }}
+        layer {{ name: 'p' type: 'Power' bottom: 's' top: 'p' power_param {{ scale: 2 }} }}"
+    );
+    same(&net, &[("x", &X)], "p", &[2.0, 4.0, 6.0, 8.0]);
+}
+
+#[test]
 fn a_split_blob_changed_in_place_keeps_its_other_copy() {
     let net = format!(
         "{INPUT}

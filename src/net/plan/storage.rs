@@ -185,7 +185,11 @@ impl<'a> Builder<'a> {
         let first = step.bottoms.first().copied();
         for (t, &top) in step.tops.iter().enumerate() {
             let share = match (memory(layer), first) {
-                (Memory::Alias, Some(bottom)) => self.home(bottom, section),
+                (Memory::Alias, Some(bottom)) => {
+                    // Another shape may cut the same elements into other pictures.
+                    let pitch = self.lens(top, section).0;
+                    self.home(bottom, section).map(|home| Home { pitch, ..home })
+                }
                 (Memory::InPlace, Some(bottom)) if t == 0 => {
                     let home = self.home(bottom, section).filter(|home| {
                         let own = !some || self.spans[home.slot].inside.is_some();
