@@ -4,7 +4,7 @@
 //! reader of its blob, which is the first that adds to it, to the step that wrote the blob; after that its
 //! slot serves another. What does not lead to a loss, or from nothing that is learnt, has no gradient.
 
-use super::graph::{BlobId, Graph};
+use super::graph::{Blob, BlobId, Graph};
 use super::plan::Step;
 use crate::layer::Layer;
 
@@ -54,12 +54,16 @@ pub struct Begin {
 
 impl BackPlan {
     /// Plans the backward pass over `steps`; `inputs`: the gradients of source blobs are wanted too.
-    /// `given` names blobs whose gradients come from outside.
+    /// `given` names blobs whose gradients come from outside; without any, the pass begins with the loss.
     pub fn new(graph: &Graph, steps: &[Step], inputs: bool, given: &[BlobId]) -> Self {
         let needed = needed(graph, steps, inputs);
-        let under = under_loss(graph, steps, given);
+        let own = given.is_empty();
+        let weight = |blob: &Blob| if own { blob.loss_weight } else { 0.0 };
+        let weights: Vec<f32> = graph.blobs.iter().map(weight).collect();
+        let under = under_loss(graph, steps, &weights, given);
         let mut b = Builder {
             graph,
+            weights,
             plan: Self { homes: vec![None; graph.blobs.len()], ..Self::default() },
             free: vec![],
             written: vec![false; graph.blobs.len()],
@@ -104,9 +108,9 @@ fn needed(graph: &Graph, steps: &[Step], inputs: bool) -> Vec<bool> {
     needed
 }
 
-/// Whether a blob leads to a loss.
-fn under_loss(graph: &Graph, steps: &[Step], given: &[BlobId]) -> Vec<bool> {
-    let mut under: Vec<bool> = graph.blobs.iter().map(|b| b.loss_weight != 0.0).collect();
+/// Whether a blob leads to one that has a weight or a given gradient.
+fn under_loss(graph: &Graph, steps: &[Step], weights: &[f32], given: &[BlobId]) -> Vec<bool> {
+    let mut under: Vec<bool> = weights.iter().map(|w| *w != 0.0).collect();
     given.iter().for_each(|&b| under[b] = true);
     for step in steps.iter().rev() {
         let layer = &graph.nodes[step.node].layer;
@@ -120,6 +124,8 @@ fn under_loss(graph: &Graph, steps: &[Step], given: &[BlobId]) -> Vec<bool> {
 
 struct Builder<'a> {
     graph: &'a Graph,
+    /// Of each blob in the loss.
+    weights: Vec<f32>,
     plan: BackPlan,
     free: Vec<usize>,
     /// Blobs whose gradient holds something.
@@ -131,7 +137,7 @@ impl Builder<'_> {
         let (layer, before) = (&self.graph.nodes[step.node].layer, self.plan.steps.len());
         let mut tops = vec![];
         for &top in &step.tops {
-            let weight = self.graph.blobs[top].loss_weight;
+            let weight = self.weights[top];
             if !self.written[top] {
                 self.plan.begin.push(Begin { before, blob: top, value: weight });
                 self.written[top] = true;
@@ -145,7 +151,7 @@ impl Builder<'_> {
                 bottoms.push(None);
                 continue;
             }
-            let weight = self.graph.blobs[bottom].loss_weight;
+            let weight = self.weights[bottom];
             if !self.written[bottom] && weight != 0.0 {
                 self.plan.begin.push(Begin { before, blob: bottom, value: weight });
                 self.written[bottom] = true;

@@ -60,8 +60,8 @@ impl Learning {
             uses.for_each(|p| learnt[p.id] |= p.rule.lr_mult != 0.0);
             let counts = graph.params.iter().map(|p| p.spec.shape.count());
             g.params = learnt.iter().zip(counts).map(|(l, n)| l.then(|| be.alloc(n))).collect();
+            g.written = vec![false; graph.params.len()];
         }
-        g.written = vec![false; graph.params.len()];
     }
 }
 
@@ -92,9 +92,15 @@ impl Net {
     }
 
     /// The same, from given gradients of some blobs instead of those of the loss.
+    ///
+    /// Fails for blobs that are not kept, such as those that ReLU follows at once.
     pub fn backward_from(&mut self, given: &[(&str, &[f32])]) -> Result<()> {
         let blobs: Vec<BlobId> =
             given.iter().map(|(name, _)| self.graph().blob(name)).collect::<Result<_>>()?;
+        let kept = &self.plan().kept;
+        if let Some((_, (name, _))) = blobs.iter().zip(given).find(|(b, _)| !kept[**b]) {
+            return Err(Error::NotKept { name: name.to_string() });
+        }
         self.plan_gradients(&blobs);
         for (&blob, (name, values)) in blobs.iter().zip(given) {
             let shape = self.graph().blobs[blob].shape.clone();
@@ -118,7 +124,7 @@ impl Net {
     /// The gradient of a source blob, if [`Options::input_gradients`](super::Options) asked for it and the
     /// loss depends on it.
     pub fn input_gradient(&self, name: &str) -> Result<Option<Tensor>> {
-        let blob = self.graph().blob(name)?;
+        let blob = self.source(name)?;
         let g = &self.learning.gradients;
         let slot = g.plan.homes.get(blob).copied().flatten().map(|home| g.slots[home]);
         slot.map(|slot| self.read_slot(slot, &self.graph().blobs[blob].shape)).transpose()

@@ -307,7 +307,7 @@ impl Net {
         self.graph.outputs().iter().map(|&b| self.graph.blobs[b].name.as_str()).collect()
     }
 
-    fn source(&self, name: &str) -> Result<BlobId> {
+    pub(super) fn source(&self, name: &str) -> Result<BlobId> {
         let mut sources = self.graph.sources();
         sources.find(|&b| self.graph.blobs[b].name == name).ok_or_else(|| Error::NoBlob {
             name: name.to_string(),

@@ -211,6 +211,12 @@ impl Run<'_> {
                 times[i].fetch_add(begun.elapsed().as_nanos() as u64, Ordering::Relaxed);
             }
         }
+        // Parameters that nothing depends on: older gradients must not pass for theirs.
+        for ((param, &slot), written) in self.graph.params.iter().zip(&*params).zip(written) {
+            if let Some(slot) = slot.filter(|_| !std::mem::replace(written, true)) {
+                be.fill(0.0, View::whole(slot, param.spec.shape.count()));
+            }
+        }
         Ok(())
     }
 
