@@ -74,13 +74,11 @@ fn differences(dir: &Path, case: &Value, run: &Run) -> Vec<String> {
     wrong
 }
 
+/// Compares what a name stands for, got and wanted.
+type Compare<'a> = dyn FnMut(&str, &[f32], &[f32]) + 'a;
+
 /// Compares every gradient that Caffe computed from the tops' gradients.
-fn differences_back(
-    dir: &Path,
-    case: &Value,
-    net: &mut Net,
-    compare: &mut dyn FnMut(&str, &[f32], &[f32]),
-) {
+fn differences_back(dir: &Path, case: &Value, net: &mut Net, compare: &mut Compare) {
     let existing = |name: String| Some(dir.join(name)).filter(|path| path.exists());
     let tops = names(case, "outputs");
     let tops: Vec<(&str, Vec<f32>)> = tops
