@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Rooms of `src`, from the ground up. A room may import from those before its own line.
-const FLOORS: [&[&str]; 8] = [
+const FLOORS: [&[&str]; 9] = [
     &["shape", "rng"],
     &["layer", "tensor", "image"],
     &["error"],

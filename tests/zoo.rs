@@ -10,9 +10,10 @@ use likenet::net::{
 use likenet::shape::Shape;
 
 /// Side of the picture, parameters, and multiply-adds of one picture.
-const KNOWN: [(&str, usize, usize, u64); 6] = [
+const KNOWN: [(&str, usize, usize, u64); 7] = [
     ("alexnet", 227, 60_965_224, 724_406_816),
     ("caffenet", 227, 60_965_224, 724_406_816),
+    ("compact", 28, 406_330, 47_226_368),
     ("googlenet", 224, 6_998_552, 1_582_671_872),
     ("squeezenet10", 227, 1_248_424, 861_339_936),
     ("squeezenet11", 224, 1_235_496, 349_151_936),

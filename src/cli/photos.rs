@@ -8,7 +8,7 @@ use likenet::image::{
     ChannelOrder, Classifier, ClassifierOptions, Limits, Mean, MeanImage, Resize, Size,
     list_pictures,
 };
-use likenet::net::{Keep, Net, Options};
+use likenet::net::{Keep, Net, Options, Trained, architecture, trained};
 use likenet::shape::Shape;
 use likenet::{Error, Result};
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ pub struct NetArgs {
     /// Weights: .caffemodel or .safetensors
     #[arg(long, value_name = "FILE", required_unless_present = "model")]
     pub weights: Option<PathBuf>,
-    /// A known network by name, fetched on first use: see `likenet weights fetch --list`
+    /// A known network by name: compact is built in, others are fetched on first use: see `likenet weights fetch --list`
     #[arg(long, value_name = "NAME", conflicts_with_all = ["net", "weights"])]
     pub model: Option<String>,
     /// Where fetched networks are kept
@@ -48,9 +48,9 @@ pub struct NetArgs {
     /// Photos' values (0 to 1) are multiplied by this before the mean is subtracted
     #[arg(long, value_name = "X", default_value_t = 255.0)]
     pub raw_scale: f32,
-    /// …and by this after
-    #[arg(long, value_name = "X", default_value_t = 1.0)]
-    pub input_scale: f32,
+    /// …and by this after [default: 1, or what the known network wants]
+    #[arg(long, value_name = "X")]
+    pub input_scale: Option<f32>,
     #[command(flatten)]
     pub compute: ComputeArgs,
     /// Crops in a batch; a photo has one, two with --flip, ten with --oversample
@@ -141,12 +141,15 @@ impl NetArgs {
     }
 
     fn files(&self) -> Result<Files> {
+        if let Some(built_in) = self.model.as_deref().and_then(trained) {
+            return unpack(&built_in, &self.models);
+        }
         if let Some(model) = &self.model {
             return super::weights::ensure(model, &self.models, self.base_url.as_deref());
         }
         match (&self.net, &self.weights) {
             (Some(net), Some(weights)) => {
-                Ok(Files { net: net.clone(), weights: weights.clone(), mean: None, labels: None })
+                Ok(Files::new(net.clone(), weights.clone()))
             }
             _ => Err(Error::Invalid("needs --net and --weights, or --model".into())),
         }
@@ -160,7 +163,8 @@ impl NetArgs {
             )));
         }
         let crop = Size::new(height, width);
-        let default_dims = Size::new(height.max(256), width.max(256));
+        let side = files.side.unwrap_or(256);
+        let default_dims = Size::new(height.max(side), width.max(side));
         let mean = match (&self.mean, files.mean) {
             (Some(text), _) => read_mean(text)?,
             (None, Some(known)) => Mean::Channels(known),
@@ -181,7 +185,7 @@ impl NetArgs {
             },
             mean,
             raw_scale: self.raw_scale,
-            input_scale: self.input_scale,
+            input_scale: self.input_scale.or(files.scale).unwrap_or(1.0),
             resize: match self.resize {
                 ResizeArg::Antialias => Resize::Antialias,
                 ResizeArg::Fast => Resize::Fast,
@@ -241,6 +245,43 @@ pub struct Files {
     pub mean: Option<[f32; 3]>,
     /// Names of its classes.
     pub labels: Option<PathBuf>,
+    /// The side that it wants photos resized to, and the factor after the mean.
+    pub side: Option<usize>,
+    pub scale: Option<f32>,
+}
+
+impl Files {
+    /// A network of which nothing else is known.
+    pub fn new(net: PathBuf, weights: PathBuf) -> Self {
+        Self { net, weights, mean: None, labels: None, side: None, scale: None }
+    }
+}
+
+/// Writes a built-in network beside those that were fetched, unless it is there.
+fn unpack(model: &Trained, folder: &Path) -> Result<Files> {
+    let folder = folder.join(model.name);
+    std::fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
+    let architecture = architecture(model.name).map_or("", |a| a.prototxt);
+    let file = |name: &str, bytes: &[u8]| -> Result<PathBuf> {
+        let path = folder.join(name);
+        if std::fs::read(&path).is_ok_and(|there| there == bytes) {
+            return Ok(path);
+        }
+        weights_tools::write_atomically(&path, |out| {
+            out.write_all(bytes).map_err(weights_tools::Error::io(&path, "write"))
+        })?;
+        Ok(path)
+    };
+    Ok(Files {
+        mean: Some(model.mean),
+        labels: Some(file("labels.txt", model.labels.as_bytes())?),
+        side: Some(model.side),
+        scale: Some(model.scale),
+        ..Files::new(
+            file("deploy.prototxt", architecture.as_bytes())?,
+            file("compact.safetensors", model.weights)?,
+        )
+    })
 }
 
 /// FNV-1a over the paths: tells one list from another, nothing more.

@@ -187,10 +187,9 @@ pub fn ensure(name: &str, dir: &Path, base_url: Option<&str>) -> Result<Files> {
         ))
     })?;
     Ok(Files {
-        net: report.prototxt.path,
-        weights: report.weights.path,
         mean: Some(model.mean_bgr),
         labels: Some(report.labels.path),
+        ..Files::new(report.prototxt.path, report.weights.path)
     })
 }
 

@@ -38,4 +38,4 @@ pub use prototxt::{Description, LayerDescription, ParamRule};
 pub use show::Summary;
 pub use state::NetState;
 pub use stored::Weights;
-pub use zoo::{Architecture, architecture, architectures};
+pub use zoo::{Architecture, Trained, architecture, architectures, trained};

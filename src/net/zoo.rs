@@ -1,4 +1,5 @@
-//! The architectures of Caffe's zoo, written out here so that they need no file.
+//! The architectures of Caffe's zoo, written out here so that they need no file; and one that comes with its
+//! weights.
 //!
 //! Layer names are the published ones, so that published weights fit.
 
@@ -28,11 +29,41 @@ pub fn architectures() -> &'static [Architecture] {
     architectures! {
         "alexnet": "fc8"
         "caffenet": "fc8"
+        "compact": "fc7"
         "googlenet": "loss3/classifier"
         "squeezenet10": "pool10"
         "squeezenet11": "pool10"
         "vgg16": "fc8"
     }
+}
+
+/// A network that is built in with its weights, which `likenet train` made (docs/training.md).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Trained {
+    /// The name of its architecture.
+    pub name: &'static str,
+    /// Its weights: a safetensors file, f16.
+    pub weights: &'static [u8],
+    /// Names of its classes, a line each.
+    pub labels: &'static str,
+    /// What is subtracted from pictures: blue, green, red.
+    pub mean: [f32; 3],
+    /// What they are multiplied by then.
+    pub scale: f32,
+    /// The side that they are resized to before the crop.
+    pub side: usize,
+}
+
+/// The network of that name with its weights, if it is built in.
+pub fn trained(name: &str) -> Option<Trained> {
+    (name == "compact").then_some(Trained {
+        name: "compact",
+        weights: include_bytes!("zoo/compact.safetensors"),
+        labels: "airplane\nautomobile\nbird\ncat\ndeer\ndog\nfrog\nhorse\nship\ntruck\n",
+        mean: [114.0, 123.0, 125.0],
+        scale: 0.016,
+        side: 32,
+    })
 }
 
 /// The architecture of that name; dots do not count (`squeezenet1.1`).

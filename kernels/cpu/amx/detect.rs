@@ -14,7 +14,9 @@ impl Amx {
     /// Asks the processor, and the system for leave to use tiles: they enlarge each thread's state.
     pub fn detect() -> Option<Self> {
         let tiles = (1 << 24) | (1 << 22); // amx-tile, amx-bf16
-        let vectors = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vl");
+        let vectors = is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512vl")
+            && is_x86_feature_detected!("avx512bf16");
         let found = vectors && __cpuid_count(7, 0).edx & tiles == tiles;
         (found && allowed()).then_some(Self(()))
     }

@@ -79,7 +79,7 @@ fn blocks(range: Range<usize>, size: usize) -> impl Iterator<Item = Range<usize>
 }
 
 /// Lines `i` and summed indices `p`, panel by panel of `together` tiles: each step the first parts of all
-/// tiles, then the second parts.
+/// tiles, then the second parts. Memory is read along its rows, whichever these are.
 fn pack(
     operand: &Operand,
     side: Side,
@@ -88,20 +88,22 @@ fn pack(
     together: usize,
     to: &mut [Line],
 ) {
-    let panel = steps(p.len()) * together * PARTS * SIDE;
-    if panel == 0 {
-        return;
-    }
-    for (lines, to) in blocks(i.clone(), together * SIDE).zip(to.chunks_exact_mut(panel)) {
-        for (step, to) in blocks(p.clone(), STEP).zip(to.chunks_exact_mut(together * PARTS * SIDE))
-        {
-            let (first, second) = to.split_at_mut(together * SIDE);
-            let tiles = first.chunks_exact_mut(SIDE).zip(second.chunks_exact_mut(SIDE));
-            for (lines, (first, second)) in blocks(lines.clone(), SIDE).zip(tiles) {
-                // SAFETY: the machine has AVX-512 if it has tiles; the operand holds all lines.
-                unsafe { operand.pack(side, lines, step.clone(), [first, second]) };
-            }
-        }
+    let (steps, tiles) = (steps(p.len()), i.len().div_ceil(SIDE));
+    let mut tile = |t: usize, step: usize| {
+        let lines = i.start + t * SIDE..i.end.min(i.start + (t + 1) * SIDE);
+        let indices = p.start + step * STEP..p.end.min(p.start + (step + 1) * STEP);
+        // The last panel may have fewer tiles than the others.
+        let panel = t / together * together;
+        let width = together.min(tiles - panel);
+        let at = (panel * steps + step * width) * PARTS + t - panel;
+        let (first, second) = to[at * SIDE..].split_at_mut(width * SIDE);
+        // SAFETY: the machine has AVX-512 if it has tiles; the operand holds all lines.
+        unsafe { operand.pack(side, lines, indices, [first, second]) };
+    };
+    if operand.next == 1 {
+        (0..tiles).for_each(|t| (0..steps).for_each(|step| tile(t, step)));
+    } else {
+        (0..steps).for_each(|step| (0..tiles).for_each(|t| tile(t, step)));
     }
 }
 

@@ -13,8 +13,7 @@
 
 use super::detect::Configured;
 use super::micro::{self, Shape, Sliding, Sums};
-use super::pack::split16;
-use super::words::{Operand, Side, halves, steps};
+use super::words::{Operand, Side, steps, within};
 use super::{Amx, Line, PARTS, SIDE, STEP, TILE, ZEROS};
 use crate::cpu::geometry::Geometry;
 use crate::cpu::table::Kernels;
@@ -26,6 +25,9 @@ use std::ops::Range;
 /// Bytes of pictures and gradients that are laid out at a time, about.
 const BUDGET: usize = 1 << 20;
 
+/// Steps of both sides that stay in the first-level cache while all taps go over them.
+const CHUNK: usize = 6;
+
 /// Memory that a thread keeps between gradients.
 #[derive(Default)]
 pub struct Accumulators {
@@ -33,6 +35,7 @@ pub struct Accumulators {
     left: Buffer<Line>,
     right: Buffer<Line>,
     plain: Buffer<f32>,
+    spare: Buffer<f32>,
 }
 
 /// Some lines of one picture.
@@ -141,10 +144,10 @@ impl<'a> Layout<'a> {
     }
 
     /// A unit's planes and gradients; `x` and `dy` begin with the group.
-    #[target_feature(enable = "avx512f")]
+    #[target_feature(enable = "avx512f,avx512bf16")]
     fn lay_out(&self, at: usize, unit: &Unit, [x, dy]: [&[f32]; 2], memory: &mut Accumulators) {
         let (g, width) = (self.g, self.g.width());
-        let Accumulators { left, right, plain, .. } = memory;
+        let Accumulators { left, right, plain, spare, .. } = memory;
         let left = at_least(left, (at + 1) * PARTS * self.part);
         let left = &mut left[at * PARTS * self.part..][..PARTS * self.part];
         left.fill(ZEROS);
@@ -154,7 +157,9 @@ impl<'a> Layout<'a> {
         let plain = plain.at_least(plane_len.max(SIDE * self.steps * STEP));
         for plane in 0..g.groups() {
             for (line, to) in lines.clone().zip(plain[..plane_len].chunks_exact_mut(width)) {
-                g.padded_line(self.kernels, plane, line, x, to);
+                let row = g.line(self.kernels, plane, line, x, spare);
+                to.fill(0.0);
+                to[g.pad()..][..row.len()].copy_from_slice(row);
             }
             let parts = [&mut *first, &mut *second].map(|part| &mut part[plane * self.pitch..]);
             split(&plain[..plane_len], parts);
@@ -166,13 +171,15 @@ impl<'a> Layout<'a> {
         let row = self.steps * STEP;
         for (first, to) in (0..self.filters).step_by(SIDE).zip(right) {
             let filters = first..self.filters.min(first + SIDE);
-            plain[..SIDE * row].fill(0.0);
             for (f, to) in filters.clone().zip(plain.chunks_exact_mut(row)) {
                 let from = &dy[f * positions + unit.lines.start * out_w..];
                 let from = from[..unit.lines.len() * out_w].chunks_exact(out_w);
-                from.zip(to.chunks_mut(width)).for_each(|(from, to)| {
+                let (lines, rest) = to.split_at_mut(unit.lines.len() * width);
+                from.zip(lines.chunks_exact_mut(width)).for_each(|(from, to)| {
                     to[..out_w].copy_from_slice(from);
+                    to[out_w..].fill(0.0);
                 });
+                rest.fill(0.0);
             }
             let operand = Operand { data: plain, line: row, next: 1 };
             for (step, to) in to.chunks_exact_mut(PARTS * SIDE).enumerate() {
@@ -190,21 +197,30 @@ impl<'a> Layout<'a> {
         let [planes, filters] = self.tiles();
         let (g, panel, row) = (self.g, self.panel(), self.pitch * size_of::<Line>());
         let mut sums = sums.chunks_exact_mut(self.taps());
+        // All taps of a chunk meet the same values, which stay in the first-level cache.
+        let chunk = self.steps.div_ceil(self.steps.div_ceil(CHUNK));
+        let chunks = (0..units).flat_map(|unit| {
+            (0..self.steps).step_by(chunk).map(move |first| (unit, first))
+        });
         for f in (0..filters).step_by(2) {
             for p in (0..planes).step_by(2) {
                 let sums = sums.next().expect("accumulators of every pair");
                 let shape = Shape { rows: 2.min(planes - p), columns: 2.min(filters - f) };
-                for unit in 0..units {
+                for (unit, first) in chunks.clone() {
+                    let steps = chunk.min(self.steps - first);
                     let a = |tile: usize| {
                         left[unit * PARTS * self.part + tile * SIDE * self.pitch..].as_ptr()
                     };
-                    let b = |tile: usize| right[(unit * filters + tile) * panel..].as_ptr().cast();
+                    let b = |tile: usize| {
+                        let at = (unit * filters + tile) * panel + first * PARTS * SIDE;
+                        right[at..].as_ptr().cast()
+                    };
                     let (a, b) = ([a(p), a(p + shape.rows - 1)], [b(f), b(f + shape.columns - 1)]);
                     for (tap, sums) in sums.iter_mut().enumerate() {
                         let (line, shift) = (tap / g.shifts.len(), tap % g.shifts.len());
-                        let shift = (line * g.width() + g.shifts[shift]) * 2;
+                        let shift = (first * STEP + line * g.width() + g.shifts[shift]) * 2;
                         let operands = Sliding {
-                            steps: self.steps,
+                            steps,
                             a: a.map(|a| a.cast::<u8>().wrapping_add(shift)),
                             a_row: row,
                             a_second: self.part * size_of::<Line>(),
@@ -251,22 +267,20 @@ fn at_least(buffer: &mut Buffer<Line>, len: usize) -> &mut Buffer<Line> {
 }
 
 /// Both parts of neighbouring values, in plain order.
-#[target_feature(enable = "avx512f")]
+#[target_feature(enable = "avx512f,avx512bf16")]
 fn split(from: &[f32], to: [&mut [Line]; PARTS]) {
     let [first, second] = to;
     assert!(first.len().min(second.len()) * STEP >= from.len());
     for (i, from) in from.chunks(STEP).enumerate() {
         let load = |at: usize| {
             let lanes = ((1u64 << from.len().saturating_sub(at).min(SIDE)) - 1) as __mmask16;
-            // SAFETY: lanes beyond the end are not read; the set is the caller's promise.
-            unsafe { split16(_mm512_maskz_loadu_ps(lanes, from.as_ptr().wrapping_add(at))) }
+            // SAFETY: lanes beyond the end are not read.
+            unsafe { _mm512_maskz_loadu_ps(lanes, from.as_ptr().wrapping_add(at)) }
         };
-        let (low, high) = (load(0), load(SIDE));
-        for (part, to) in [&mut *first, &mut *second].into_iter().enumerate() {
+        let words = within(load(0), load(SIDE));
+        for (words, to) in words.into_iter().zip([&mut *first, &mut *second]) {
             // SAFETY: a line is sixteen words on a 64-byte boundary.
-            unsafe {
-                _mm512_store_epi32(to[i].0.as_mut_ptr().cast(), halves(low[part], high[part]));
-            }
+            unsafe { _mm512_store_epi32(to[i].0.as_mut_ptr().cast(), words) };
         }
     }
 }

@@ -31,33 +31,31 @@ impl Operand<'_> {
     /// of second parts; what is missing is zero.
     ///
     /// # Safety
-    /// The machine must have AVX-512F, and `data` the values. Each of `to` must be a whole tile.
-    #[target_feature(enable = "avx512f")]
+    /// The machine must have tiles, and `data` the values. Each of `to` must be a whole tile.
+    #[target_feature(enable = "avx512f,avx512bf16")]
     pub unsafe fn pack(&self, side: Side, i: Range<usize>, p: Range<usize>, to: [&mut [Line]; 2]) {
         let mut words = [[_mm512_setzero_si512(); SIDE]; PARTS];
         let along = self.next == 1;
         let lanes = |count: usize| ((1u64 << count.min(SIDE)) - 1) as __mmask16;
         let load = |at: usize, count: usize| {
-            // SAFETY: lanes beyond `count` are not read; values and set are the caller's promise.
+            // SAFETY: lanes beyond `count` are not read; the values are the caller's promise.
             unsafe {
-                let from = self.data.as_ptr().wrapping_add(at);
-                split16(_mm512_maskz_loadu_ps(lanes(count), from))
+                _mm512_maskz_loadu_ps(lanes(count), self.data.as_ptr().wrapping_add(at))
             }
         };
         if along {
             for (row, i) in i.clone().enumerate() {
                 let at = i * self.line + p.start;
-                let (low, high) =
-                    (load(at, p.len()), load(at + SIDE, p.len().saturating_sub(SIDE)));
-                for part in 0..PARTS {
-                    words[part][row] = halves(low[part], high[part]);
-                }
+                let high = load(at + SIDE, p.len().saturating_sub(SIDE));
+                [words[0][row], words[1][row]] = within(load(at, p.len()), high);
             }
         } else {
             for (row, p0) in p.clone().step_by(2).enumerate() {
                 let even = load(p0 * self.next + i.start, i.len());
                 let count = if p0 + 1 < p.end { i.len() } else { 0 };
                 let odd = load((p0 + 1) * self.next + i.start, count);
+                // SAFETY: the set is the caller's promise.
+                let (even, odd) = unsafe { (split16(even), split16(odd)) };
                 for part in 0..PARTS {
                     words[part][row] =
                         _mm512_or_si512(_mm512_srli_epi32::<16>(even[part]), odd[part]);
@@ -76,12 +74,20 @@ impl Operand<'_> {
     }
 }
 
-/// Words of the upper halves of 32 neighbouring values.
+/// Words of 32 neighbouring values, rounded, and of what that leaves of them.
 #[inline]
-#[target_feature(enable = "avx512f")]
-pub fn halves(low: __m512i, high: __m512i) -> __m512i {
-    let half = |v| _mm512_cvtepi32_epi16(_mm512_srli_epi32::<16>(v));
-    _mm512_inserti64x4::<1>(_mm512_castsi256_si512(half(low)), half(high))
+#[target_feature(enable = "avx512f,avx512bf16")]
+pub fn within(low: __m512, high: __m512) -> [__m512i; PARTS] {
+    let words = |low, high| {
+        // SAFETY: both are 64 bytes of which any value is valid.
+        unsafe { std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high, low)) }
+    };
+    let whole =
+        |half| _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(half)));
+    let first = words(low, high);
+    let left_low = _mm512_sub_ps(low, whole(_mm512_castsi512_si256(first)));
+    let left_high = _mm512_sub_ps(high, whole(_mm512_extracti64x4_epi64::<1>(first)));
+    [first, words(left_low, left_high)]
 }
 
 /// Sixteen rows of sixteen words become columns: pairs of words, of pairs, of quarters, of halves.
