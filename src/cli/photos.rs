@@ -148,9 +148,7 @@ impl NetArgs {
             return super::weights::ensure(model, &self.models, self.base_url.as_deref());
         }
         match (&self.net, &self.weights) {
-            (Some(net), Some(weights)) => {
-                Ok(Files::new(net.clone(), weights.clone()))
-            }
+            (Some(net), Some(weights)) => Ok(Files::new(net.clone(), weights.clone())),
             _ => Err(Error::Invalid("needs --net and --weights, or --model".into())),
         }
     }

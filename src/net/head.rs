@@ -30,10 +30,7 @@ pub struct Head {
 /// a blob "label". Weights decay, biases do not and learn twice as fast, as in the published trainings.
 ///
 /// Gives the network and the head's name; fails when there is no such layer.
-pub fn with_head(
-    mut net: NetParameter,
-    head: &Head,
-) -> Result<(NetParameter, String), String> {
+pub fn with_head(mut net: NetParameter, head: &Head) -> Result<(NetParameter, String), String> {
     let weighted = |l: &LayerParameter| matches!(l.r#type(), "InnerProduct" | "Convolution");
     net.layer.retain(|l| !matches!(l.r#type(), "Input" | "Data" | "ImageData" | "Accuracy"));
     (net.input, net.input_dim, net.input_shape) = (vec![], vec![], vec![]);
@@ -76,7 +73,8 @@ pub fn with_head(
             .filter(|b| **b == top)
             .for_each(|b| b.clone_from(&name));
     }
-    let scores = net.layer.last().and_then(|l| l.top.first().cloned()).unwrap_or_else(|| name.clone());
+    let scores =
+        net.layer.last().and_then(|l| l.top.first().cloned()).unwrap_or_else(|| name.clone());
     net.layer.push(judge("loss", "SoftmaxWithLoss", &scores, None));
     net.layer.push(judge("accuracy", "Accuracy", &scores, Some(Phase::Test)));
     Ok((net, name))

@@ -3,18 +3,18 @@
 //! Flows in: pictures and output gradients. Flows out: `dw += Σ dy · x`, summed over positions and pictures.
 //!
 //! ```text
-//! dw(plane, shift | filter) = Σ_k x(plane, k + shift) · dy(k, filter)
+//! dw(filter | plane, shift) = Σ_k dy(filter, k) · x(k + shift, plane)
 //! ```
 //!
-//! k runs over the positions of padded lines, one after the other: a window's tap is nothing but a shift of
-//! k. So every picture is split into parts once, in plain order, and serves as the left-hand side of all
-//! taps, read from another byte on; output gradients are the right-hand side, zero where padding is. Strides
-//! are planes of their own, as in [`Geometry`].
+//! k runs over the positions of padded lines, one after the other, and output gradients are zero where the
+//! padding is: a window's tap is nothing but a shift of k. The right-hand side has a line of memory for each
+//! pair of positions of sixteen planes, so that an even shift is another line to begin with; odd shifts have a
+//! copy whose pairs begin one position later. Strides are planes of their own, as in [`Geometry`].
 
 use super::detect::Configured;
 use super::micro::{self, Shape, Sliding, Sums};
-use super::words::{Operand, Side, steps, within};
-use super::{Amx, Line, PARTS, SIDE, STEP, TILE, ZEROS};
+use super::words::{self, Operand, Side, steps, within};
+use super::{Amx, Line, PARTS, SIDE, STEP, TILE};
 use crate::cpu::geometry::Geometry;
 use crate::cpu::table::Kernels;
 use crate::memory::Buffer;
@@ -25,7 +25,7 @@ use std::ops::Range;
 /// Bytes of pictures and gradients that are laid out at a time, about.
 const BUDGET: usize = 1 << 20;
 
-/// Steps of both sides that stay in the first-level cache while all taps go over them.
+/// Steps over which all taps go before the next: both sides stay near.
 const CHUNK: usize = 6;
 
 /// Memory that a thread keeps between gradients.
@@ -53,13 +53,14 @@ struct Layout<'a> {
     lines: usize,
     /// Filters of a group.
     filters: usize,
-    /// Lines of memory from one plane to the next.
-    pitch: usize,
-    /// Lines of memory of all planes of a part.
-    part: usize,
     /// Steps of a unit.
     steps: usize,
+    /// Steps of a unit's padded planes: so far the last tap reaches.
+    reach: usize,
 }
+
+/// Copies of the right-hand side: pairs that begin with even positions, and with odd ones.
+const COPIES: usize = 2;
 
 /// Adds the gradients of all pictures of `x` to `dw`; one thread.
 ///
@@ -87,8 +88,11 @@ pub fn weights_back(
             for (i, unit) in units.iter().enumerate() {
                 let x = &x[unit.picture * d.input_len() + group * (d.input_len() / d.group)..];
                 let dy = &dy[unit.picture * d.output_len() + group * (d.output_len() / d.group)..];
-                // SAFETY: the machine has AVX-512 if it has tiles.
-                unsafe { layout.lay_out(i, unit, [x, dy], memory) };
+                // SAFETY: the machine has these sets if it has tiles.
+                unsafe {
+                    layout.lay_out_gradients(i, unit, dy, memory);
+                    layout.lay_out_planes(i, unit, x, memory);
+                }
             }
             layout.multiply(&configured, units.len(), memory);
         }
@@ -100,15 +104,13 @@ pub fn weights_back(
 impl<'a> Layout<'a> {
     fn new(kernels: &'a Kernels, g: &'a Geometry) -> Self {
         let d = &g.dims;
-        let line = (g.groups().next_multiple_of(SIDE) + d.filters / d.group) * g.width() * 4;
+        let filters = d.filters / d.group;
+        let rows = COPIES * g.groups().next_multiple_of(SIDE) + filters;
+        let line = rows * g.width() * size_of::<f32>();
         let lines = (BUDGET / 2 / line.max(1)).clamp(1, d.output[0]);
         let steps = steps(lines * g.width());
-        // The last tap's last step reads so far; an odd number of lines keeps rows in different sets of
-        // the cache.
-        let reach = (g.reach - 1) * g.width() + g.shifts.last().unwrap_or(&0) + steps * STEP;
-        let pitch = reach.div_ceil(STEP) | 1;
-        let part = pitch * g.groups().next_multiple_of(SIDE);
-        Self { kernels, g, lines, filters: d.filters / d.group, pitch, part, steps }
+        let last = (g.reach - 1) * g.width() + g.shifts.last().unwrap_or(&0);
+        Self { kernels, g, lines, filters, steps, reach: steps + words::steps(last + 1) }
     }
 
     fn units(&self, picture: usize) -> impl Iterator<Item = Unit> {
@@ -118,19 +120,34 @@ impl<'a> Layout<'a> {
             .map(move |from| Unit { picture, lines: from..all.min(from + lines) })
     }
 
-    /// Tiles of planes, and of filters.
+    /// Tiles of filters, and of planes.
     fn tiles(&self) -> [usize; 2] {
-        [self.g.groups().div_ceil(SIDE), self.filters.div_ceil(SIDE)]
+        [self.filters.div_ceil(SIDE), self.g.groups().div_ceil(SIDE)]
     }
 
-    /// Lines of memory of a tile of filters over all steps.
-    fn panel(&self) -> usize {
-        self.steps * PARTS * SIDE
+    /// Lines of memory from one filter to the next: an odd number keeps them in different sets of the cache.
+    fn pitch(&self) -> usize {
+        self.steps | 1
+    }
+
+    /// Lines of memory of one part of all filters.
+    fn left_part(&self) -> usize {
+        self.tiles()[0] * SIDE * self.pitch()
+    }
+
+    /// Lines of memory of one part of one copy of a tile of planes.
+    fn right_part(&self) -> usize {
+        self.reach * SIDE
+    }
+
+    /// Lines of memory of a unit, left and right.
+    fn unit(&self) -> [usize; 2] {
+        [PARTS * self.left_part(), self.tiles()[1] * COPIES * PARTS * self.right_part()]
     }
 
     /// Bytes of a unit.
     fn bytes(&self) -> usize {
-        (PARTS * self.part + self.tiles()[1] * self.panel()) * size_of::<Line>()
+        self.unit().iter().sum::<usize>() * size_of::<Line>()
     }
 
     /// Taps: shifts of every line of a window.
@@ -143,50 +160,61 @@ impl<'a> Layout<'a> {
         self.tiles().map(|tiles| tiles.div_ceil(2)).iter().product::<usize>() * self.taps()
     }
 
-    /// A unit's planes and gradients; `x` and `dy` begin with the group.
+    /// A unit's gradients, filter by filter, in lines as wide as padded ones; `dy` begins with the group.
     #[target_feature(enable = "avx512f,avx512bf16")]
-    fn lay_out(&self, at: usize, unit: &Unit, [x, dy]: [&[f32]; 2], memory: &mut Accumulators) {
-        let (g, width) = (self.g, self.g.width());
-        let Accumulators { left, right, plain, spare, .. } = memory;
-        let left = at_least(left, (at + 1) * PARTS * self.part);
-        let left = &mut left[at * PARTS * self.part..][..PARTS * self.part];
-        left.fill(ZEROS);
-        let (first, second) = left.split_at_mut(self.part);
-        let lines = unit.lines.start..unit.lines.end + g.reach - 1;
-        let plane_len = lines.len() * width;
-        let plain = plain.at_least(plane_len.max(SIDE * self.steps * STEP));
-        for plane in 0..g.groups() {
-            for (line, to) in lines.clone().zip(plain[..plane_len].chunks_exact_mut(width)) {
-                let row = g.line(self.kernels, plane, line, x, spare);
-                to.fill(0.0);
-                to[g.pad()..][..row.len()].copy_from_slice(row);
-            }
-            let parts = [&mut *first, &mut *second].map(|part| &mut part[plane * self.pitch..]);
-            split(&plain[..plane_len], parts);
+    fn lay_out_gradients(&self, at: usize, unit: &Unit, dy: &[f32], memory: &mut Accumulators) {
+        let Accumulators { left, plain, .. } = memory;
+        let [len, _] = self.unit();
+        let left = &mut at_least(left, (at + 1) * len)[at * len..][..len];
+        let (first, second) = left.split_at_mut(self.left_part());
+        let (width, [_, out_w]) = (self.g.width(), self.g.dims.output);
+        let positions = self.g.dims.positions();
+        let plain = plain.at_least(self.steps * STEP);
+        plain[unit.lines.len() * width..].fill(0.0);
+        for f in 0..self.filters {
+            let from = &dy[f * positions + unit.lines.start * out_w..];
+            let from = from[..unit.lines.len() * out_w].chunks_exact(out_w);
+            from.zip(plain.chunks_exact_mut(width)).for_each(|(from, to)| {
+                to[..out_w].copy_from_slice(from);
+                to[out_w..].fill(0.0);
+            });
+            let parts = [&mut *first, &mut *second].map(|part| &mut part[f * self.pitch()..]);
+            split(plain, parts);
         }
-        let panel = self.panel();
-        let right = at_least(right, (at + 1) * self.tiles()[1] * panel);
-        let right = right[at * self.tiles()[1] * panel..].chunks_exact_mut(panel);
-        let ([_, out_w], positions) = (g.dims.output, g.dims.positions());
-        let row = self.steps * STEP;
-        for (first, to) in (0..self.filters).step_by(SIDE).zip(right) {
-            let filters = first..self.filters.min(first + SIDE);
-            for (f, to) in filters.clone().zip(plain.chunks_exact_mut(row)) {
-                let from = &dy[f * positions + unit.lines.start * out_w..];
-                let from = from[..unit.lines.len() * out_w].chunks_exact(out_w);
-                let (lines, rest) = to.split_at_mut(unit.lines.len() * width);
-                from.zip(lines.chunks_exact_mut(width)).for_each(|(from, to)| {
-                    to[..out_w].copy_from_slice(from);
-                    to[out_w..].fill(0.0);
-                });
+    }
+
+    /// A unit's padded planes, both copies; `x` begins with the group.
+    #[target_feature(enable = "avx512f,avx512bf16")]
+    fn lay_out_planes(&self, at: usize, unit: &Unit, x: &[f32], memory: &mut Accumulators) {
+        let Accumulators { right, plain, spare, .. } = memory;
+        let (g, width) = (self.g, self.g.width());
+        let [_, len] = self.unit();
+        let right = &mut at_least(right, (at + 1) * len)[at * len..][..len];
+        let lines = unit.lines.start..unit.lines.end + g.reach - 1;
+        // One position more than all steps: the odd copy ends with it.
+        let row = self.reach * STEP + 1;
+        let plain = plain.at_least(SIDE * row);
+        let tiles = right.chunks_exact_mut(COPIES * PARTS * self.right_part());
+        for (tile, to) in tiles.enumerate() {
+            let planes = tile * SIDE..g.groups().min((tile + 1) * SIDE);
+            for (plane, to) in planes.clone().zip(plain.chunks_exact_mut(row)) {
+                let (padded, rest) = to.split_at_mut(lines.len() * width);
+                for (line, to) in lines.clone().zip(padded.chunks_exact_mut(width)) {
+                    let from = g.line(self.kernels, plane, line, x, spare);
+                    to.fill(0.0);
+                    to[g.pad()..][..from.len()].copy_from_slice(from);
+                }
                 rest.fill(0.0);
             }
             let operand = Operand { data: plain, line: row, next: 1 };
-            for (step, to) in to.chunks_exact_mut(PARTS * SIDE).enumerate() {
-                let (first, second) = to.split_at_mut(SIDE);
-                let (i, p) = (0..filters.len(), step * STEP..(step + 1) * STEP);
-                // SAFETY: `plain` holds sixteen rows of all steps.
-                unsafe { operand.pack(Side::Right, i, p, [first, second]) };
+            for (copy, to) in to.chunks_exact_mut(PARTS * self.right_part()).enumerate() {
+                let (first, second) = to.split_at_mut(self.right_part());
+                for step in 0..self.reach {
+                    let p = step * STEP + copy..(step + 1) * STEP + copy;
+                    let parts = [&mut first[step * SIDE..], &mut second[step * SIDE..]];
+                    // SAFETY: `plain` holds sixteen rows of all positions.
+                    unsafe { operand.pack(Side::Right, 0..planes.len(), p, parts) };
+                }
             }
         }
     }
@@ -194,39 +222,38 @@ impl<'a> Layout<'a> {
     /// Every pair of tiles of filters with every pair of tiles of planes, all units, all taps.
     fn multiply(&self, configured: &Configured, units: usize, memory: &mut Accumulators) {
         let Accumulators { sums, left, right, .. } = memory;
-        let [planes, filters] = self.tiles();
-        let (g, panel, row) = (self.g, self.panel(), self.pitch * size_of::<Line>());
+        let ([filters, planes], [left_len, right_len]) = (self.tiles(), self.unit());
+        let (g, line) = (self.g, size_of::<Line>());
         let mut sums = sums.chunks_exact_mut(self.taps());
-        // All taps of a chunk meet the same values, which stay in the first-level cache.
         let chunk = self.steps.div_ceil(self.steps.div_ceil(CHUNK));
-        let chunks = (0..units).flat_map(|unit| {
-            (0..self.steps).step_by(chunk).map(move |first| (unit, first))
-        });
+        let chunks = (0..units)
+            .flat_map(|unit| (0..self.steps).step_by(chunk).map(move |first| (unit, first)));
         for f in (0..filters).step_by(2) {
             for p in (0..planes).step_by(2) {
                 let sums = sums.next().expect("accumulators of every pair");
-                let shape = Shape { rows: 2.min(planes - p), columns: 2.min(filters - f) };
+                let shape = Shape { rows: 2.min(filters - f), columns: 2.min(planes - p) };
                 for (unit, first) in chunks.clone() {
-                    let steps = chunk.min(self.steps - first);
                     let a = |tile: usize| {
-                        left[unit * PARTS * self.part + tile * SIDE * self.pitch..].as_ptr()
+                        left[unit * left_len + tile * SIDE * self.pitch() + first..].as_ptr()
                     };
-                    let b = |tile: usize| {
-                        let at = (unit * filters + tile) * panel + first * PARTS * SIDE;
-                        right[at..].as_ptr().cast()
-                    };
-                    let (a, b) = ([a(p), a(p + shape.rows - 1)], [b(f), b(f + shape.columns - 1)]);
+                    let a = [f, f + shape.rows - 1].map(|tile| a(tile).cast());
                     for (tap, sums) in sums.iter_mut().enumerate() {
-                        let (line, shift) = (tap / g.shifts.len(), tap % g.shifts.len());
-                        let shift = (first * STEP + line * g.width() + g.shifts[shift]) * 2;
-                        let operands = Sliding {
-                            steps,
-                            a: a.map(|a| a.cast::<u8>().wrapping_add(shift)),
-                            a_row: row,
-                            a_second: self.part * size_of::<Line>(),
-                            b,
+                        let (row, shift) = (tap / g.shifts.len(), tap % g.shifts.len());
+                        let shift = first * STEP + row * g.width() + g.shifts[shift];
+                        let b = |tile: usize| {
+                            let copy = tile * COPIES + shift % 2;
+                            let at = copy * PARTS * self.right_part() + shift / 2;
+                            right[unit * right_len + at..].as_ptr().cast()
                         };
-                        // SAFETY: rows hold all steps from each tap's shift on, and so do both parts.
+                        let operands = Sliding {
+                            steps: chunk.min(self.steps - first),
+                            a,
+                            a_row: self.pitch() * line,
+                            a_second: self.left_part() * line,
+                            b: [p, p + shape.columns - 1].map(b),
+                            b_second: self.right_part() * line,
+                        };
+                        // SAFETY: rows and planes hold all steps from each tap's shift on, and both parts.
                         unsafe { micro::sliding_tile(configured, shape, &operands, sums) };
                     }
                 }
@@ -238,17 +265,17 @@ impl<'a> Layout<'a> {
     fn scatter(&self, sums: &[Sums], dw: &mut [f32]) {
         let g = self.g;
         let (patch, planes) = (g.dims.patch_len(), g.groups());
-        let pairs = self.tiles()[0].div_ceil(2);
+        let pairs = self.tiles()[1].div_ceil(2);
         for (pair, sums) in sums.chunks_exact(self.taps()).enumerate() {
             let (filter, plane) = (pair / pairs * 2 * SIDE, pair % pairs * 2 * SIDE);
-            for (tap, Sums(tiles)) in sums.iter().enumerate() {
-                for p in plane..planes.min(plane + 2 * SIDE) {
-                    // Rows of a line are its shifts, each of all planes.
-                    let Some(weight) = g.taps[tap * planes + p] else { continue };
-                    for f in filter..self.filters.min(filter + 2 * SIDE) {
-                        let (r, c) = (p - plane, f - filter);
-                        dw[f * patch + weight] +=
-                            tiles[r / SIDE * 2 + c / SIDE][r % SIDE][c % SIDE];
+            for f in filter..self.filters.min(filter + 2 * SIDE) {
+                let dw = &mut dw[f * patch..][..patch];
+                for (tap, Sums(tiles)) in sums.iter().enumerate() {
+                    for p in plane..planes.min(plane + 2 * SIDE) {
+                        // Rows of a line are its shifts, each of all planes.
+                        let Some(weight) = g.taps[tap * planes + p] else { continue };
+                        let (r, c) = (f - filter, p - plane);
+                        dw[weight] += tiles[r / SIDE * 2 + c / SIDE][r % SIDE][c % SIDE];
                     }
                 }
             }

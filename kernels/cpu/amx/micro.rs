@@ -223,8 +223,10 @@ pub struct Sliding {
     pub a_row: usize,
     /// From a left-hand row of first parts to that of second parts, in bytes.
     pub a_second: usize,
-    /// For each step a right-hand tile of first parts and one of second parts.
+    /// Right-hand tiles of first parts, of one or two right-hand sides, each after the last step's.
     pub b: [*const u8; 2],
+    /// From a right-hand tile of first parts to that of second parts, in bytes.
+    pub b_second: usize,
 }
 
 macro_rules! sliding_loop {
@@ -233,35 +235,38 @@ macro_rules! sliding_loop {
         sums { $($tile:literal $at:literal),* }
         left { $($left:literal)* }
         right { $($right:literal)* }
-        right_second { $($second:literal)* }
         multiply { $($multiply:literal)* }
     ) => {
         asm!(
             $(concat!("tileloadd ", $tile, ", [{c} + {line}*1 + ", $at, "]"),)*
             "2:",
             $($left,)*
-            $($second,)*
+            $($right,)*
+            "sub {b0}, {b_second}",
+            "sub {b1}, {b_second}",
             $($multiply,)*
             $($right,)*
+            "add {a0}, {a_second}",
+            "add {a1}, {a_second}",
             $($multiply,)*
-            "add {a0}, {second}",
-            "add {a1}, {second}",
             $($left,)*
+            "sub {a0}, {a_back}",
+            "sub {a1}, {a_back}",
             $($multiply,)*
-            "sub {a0}, {back}",
-            "sub {a1}, {back}",
-            "add {b0}, 2048",
-            "add {b1}, 2048",
+            "add {b0}, {b_step}",
+            "add {b1}, {b_step}",
             "dec {steps}",
             "jnz 2b",
             $(concat!("tilestored [{c} + {line}*1 + ", $at, "], ", $tile),)*
             a0 = inout(reg) $s.a[0] => _,
             a1 = inout(reg) $s.a[1] => _,
             row = in(reg) $s.a_row,
-            second = in(reg) $s.a_second,
-            back = in(reg) $s.a_second.wrapping_sub(64),
-            b0 = inout(reg) $s.b[0] => _,
-            b1 = inout(reg) $s.b[1] => _,
+            a_second = in(reg) $s.a_second,
+            a_back = in(reg) $s.a_second.wrapping_sub(64),
+            b0 = inout(reg) $s.b[0].wrapping_add($s.b_second) => _,
+            b1 = inout(reg) $s.b[1].wrapping_add($s.b_second) => _,
+            b_second = in(reg) $s.b_second,
+            b_step = in(reg) $s.b_second + TILE,
             line = in(reg) 64usize,
             steps = inout(reg) $s.steps => _,
             c = in(reg) $sums,
@@ -272,12 +277,12 @@ macro_rules! sliding_loop {
     };
 }
 
-/// Adds one to four tiles of products to `sums`; the left-hand rows lie anywhere, in plain order, so that one
-/// copy of a picture serves every tap of a window.
+/// Adds one to four tiles of products to `sums`. Left-hand rows lie in plain order, and right-hand tiles may
+/// begin at any line, so that one copy of each serves every tap of a window.
 ///
 /// # Safety
-/// There must be a step at least; each of sixteen rows of `a` must hold all steps of both parts, `b` two
-/// tiles a step; `sums` must be writable.
+/// There must be a step at least; each of sixteen rows of `a` must hold all steps of both parts, and so must
+/// `b`; `sums` must be writable.
 pub unsafe fn sliding_tile(_: &Configured, shape: Shape, s: &Sliding, sums: *mut Sums) {
     const { assert!(TILE == 1024, "as the displacements below have it") };
     // SAFETY: tiles are configured; the caller promises what is read and written.
@@ -288,10 +293,6 @@ pub unsafe fn sliding_tile(_: &Configured, shape: Shape, s: &Sliding, sums: *mut
                 sums { "tmm0" "0", "tmm1" "1024", "tmm2" "2048", "tmm3" "3072" }
                 left { "tileloadd tmm4, [{a0} + {row}*1]" "tileloadd tmm5, [{a1} + {row}*1]" }
                 right { "tileloadd tmm6, [{b0} + {line}*1]" "tileloadd tmm7, [{b1} + {line}*1]" }
-                right_second {
-                    "tileloadd tmm6, [{b0} + {line}*1 + 1024]"
-                    "tileloadd tmm7, [{b1} + {line}*1 + 1024]"
-                }
                 multiply {
                     "tdpbf16ps tmm0, tmm4, tmm6"
                     "tdpbf16ps tmm1, tmm4, tmm7"
@@ -304,7 +305,6 @@ pub unsafe fn sliding_tile(_: &Configured, shape: Shape, s: &Sliding, sums: *mut
                 sums { "tmm0" "0", "tmm2" "2048" }
                 left { "tileloadd tmm4, [{a0} + {row}*1]" "tileloadd tmm5, [{a1} + {row}*1]" }
                 right { "tileloadd tmm6, [{b0} + {line}*1]" }
-                right_second { "tileloadd tmm6, [{b0} + {line}*1 + 1024]" }
                 multiply { "tdpbf16ps tmm0, tmm4, tmm6" "tdpbf16ps tmm2, tmm5, tmm6" }
             },
             (1, 2) => sliding_loop! {
@@ -312,10 +312,6 @@ pub unsafe fn sliding_tile(_: &Configured, shape: Shape, s: &Sliding, sums: *mut
                 sums { "tmm0" "0", "tmm1" "1024" }
                 left { "tileloadd tmm4, [{a0} + {row}*1]" }
                 right { "tileloadd tmm6, [{b0} + {line}*1]" "tileloadd tmm7, [{b1} + {line}*1]" }
-                right_second {
-                    "tileloadd tmm6, [{b0} + {line}*1 + 1024]"
-                    "tileloadd tmm7, [{b1} + {line}*1 + 1024]"
-                }
                 multiply { "tdpbf16ps tmm0, tmm4, tmm6" "tdpbf16ps tmm1, tmm4, tmm7" }
             },
             (1, 1) => sliding_loop! {
@@ -323,7 +319,6 @@ pub unsafe fn sliding_tile(_: &Configured, shape: Shape, s: &Sliding, sums: *mut
                 sums { "tmm0" "0" }
                 left { "tileloadd tmm4, [{a0} + {row}*1]" }
                 right { "tileloadd tmm6, [{b0} + {line}*1]" }
-                right_second { "tileloadd tmm6, [{b0} + {line}*1 + 1024]" }
                 multiply { "tdpbf16ps tmm0, tmm4, tmm6" }
             },
             (rows, columns) => unreachable!("no kernel has {rows}×{columns} tiles"),

@@ -39,9 +39,7 @@ impl Operand<'_> {
         let lanes = |count: usize| ((1u64 << count.min(SIDE)) - 1) as __mmask16;
         let load = |at: usize, count: usize| {
             // SAFETY: lanes beyond `count` are not read; the values are the caller's promise.
-            unsafe {
-                _mm512_maskz_loadu_ps(lanes(count), self.data.as_ptr().wrapping_add(at))
-            }
+            unsafe { _mm512_maskz_loadu_ps(lanes(count), self.data.as_ptr().wrapping_add(at)) }
         };
         if along {
             for (row, i) in i.clone().enumerate() {
@@ -82,8 +80,7 @@ pub fn within(low: __m512, high: __m512) -> [__m512i; PARTS] {
         // SAFETY: both are 64 bytes of which any value is valid.
         unsafe { std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high, low)) }
     };
-    let whole =
-        |half| _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(half)));
+    let whole = |half| _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(half)));
     let first = words(low, high);
     let left_low = _mm512_sub_ps(low, whole(_mm512_castsi512_si256(first)));
     let left_high = _mm512_sub_ps(high, whole(_mm512_extracti64x4_epi64::<1>(first)));
