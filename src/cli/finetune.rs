@@ -93,7 +93,8 @@ pub fn run(args: &Args) -> Result<Outcome> {
         head = Some(written.head);
     }
     let (settings, base) = (Settings::read(&solver)?, args.out.clone());
-    let outcome = train(settings, base, &[args.base.clone()], head.as_deref(), &args.run)?;
+    let outcome =
+        train(settings, base, std::slice::from_ref(&args.base), head.as_deref(), &args.run)?;
     print(&format!(
         "use it: likenet classify --net {} --labels {} --weights {}",
         args.out.join("deploy.prototxt").display(),
