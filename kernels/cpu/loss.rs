@@ -42,7 +42,9 @@ pub fn cross_entropy(
         if let Some(c) = class(*label, v.len, ignore) {
             let (o, i) = (at / v.inner, at % v.inner);
             let p = probabilities[o * v.block() + c * v.inner + i];
-            sum -= (p.max(f32::MIN_POSITIVE) as f64).ln();
+            // Not `max`: what is no number stays so.
+            let p = if p < f32::MIN_POSITIVE { f32::MIN_POSITIVE } else { p };
+            sum -= f64::from(p).ln();
             counted += 1;
         }
     }
@@ -283,6 +285,13 @@ mod tests {
         assert_eq!(class(-1.0, 3, None), None);
         assert_eq!(class(255.0, 300, Some(255)), None);
         assert_eq!(class(2.0, 3, Some(255)), Some(2));
+    }
+
+    #[test]
+    fn a_probability_that_is_no_number_makes_such_a_loss() {
+        let v = AxisView { outer: 1, len: 2, inner: 1 };
+        assert!(cross_entropy(v, &[f32::NAN, 1.0], &[0.0], None).0.is_nan());
+        assert_eq!(cross_entropy(v, &[0.0, 1.0], &[0.0], None).0 as f32, 87.33655);
     }
 
     /// Checks a gradient whose `scale` is what comes from above.

@@ -5,6 +5,11 @@ use likenet::backend::{self, Backend, Settings};
 use likenet::net::{Algorithm, Options, Precision};
 use likenet::{Error, Result};
 
+/// A number of threads that a machine can have: more would only bring it to a halt.
+pub fn threads() -> clap::builder::RangedU64ValueParser<usize> {
+    clap::builder::RangedU64ValueParser::new().range(..=1024)
+}
+
 /// Backend, threads, algorithm.
 #[derive(Args)]
 pub struct ComputeArgs {
@@ -12,7 +17,7 @@ pub struct ComputeArgs {
     #[arg(long, value_parser = ["cpu", "reference"], default_value = "cpu")]
     pub backend: String,
     /// Threads; 0 means one for each core
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = threads())]
     pub threads: usize,
     /// How convolutions are computed, where they can be [default: whatever is fastest for each]
     #[arg(long, value_enum)]

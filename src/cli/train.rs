@@ -1,6 +1,6 @@
 //! `likenet train`
 
-use super::compute::ConvArg;
+use super::compute::{ConvArg, threads};
 use super::{Outcome, print};
 use indicatif::HumanDuration;
 use likenet::report::{Progress, Record, Writer};
@@ -65,7 +65,7 @@ pub struct RunArgs {
     #[arg(long, value_parser = ["cpu", "reference"], default_value = "cpu")]
     backend: String,
     /// Threads; 0 means one for each core
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = threads())]
     threads: usize,
     /// How convolutions and gradients are computed, where they can be [default: whatever is fastest]
     #[arg(long, value_enum)]
@@ -114,17 +114,24 @@ pub fn train(
     };
     let mut trainer = Trainer::new(settings, options)?;
     check_untrained(trainer.untrained(), fresh)?;
-    if let Some(state) = &state {
-        trainer.resume(state)?;
-        eprintln!("going on from {} (iteration {})", state.display(), trainer.iter());
-    }
-    if let Some(folder) = log.parent().filter(|f| !f.as_os_str().is_empty()) {
-        std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
+    match &state {
+        Some(state) => {
+            trainer.resume(state)?;
+            eprintln!("going on from {} (iteration {})", state.display(), trainer.iter());
+        }
+        None if args.resume => eprintln!("there is no snapshot yet: beginning"),
+        None => {}
     }
     describe(&trainer, seed, &log);
+    let prefix = &trainer.settings().snapshot_prefix;
+    writable(Path::new(prefix))?;
     let stop = interrupts()?;
     let mut teller = Teller::new(&trainer, args, log)?;
-    let early = args.early_stop.map(|n| EarlyStop::new(n as usize));
+    if args.overwrite {
+        snapshot::forget(prefix)?;
+    }
+    let mut early = args.early_stop.map(|n| EarlyStop::new(n as usize));
+    early.iter_mut().for_each(|early| teller.recall(early));
     let plan = Plan { stop: Some(&stop), early, until: None };
     let begun = Instant::now();
     let ended = trainer.run(plan, &mut |event| teller.tell(event));
@@ -175,6 +182,19 @@ fn check_untrained(untrained: &[String], fresh: Option<&str>) -> Result<()> {
     }
 }
 
+/// Makes the folder of `path`, and finds out now, not hours later, that it takes no files.
+fn writable(path: &Path) -> Result<()> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let probe = std::fs::create_dir_all(folder).and_then(|()| tempfile::tempfile_in(folder));
+    probe.map(drop).map_err(|e| {
+        let path = path.display();
+        Error::Invalid(format!("{path}: nothing can be written to its folder: {e}"))
+    })
+}
+
 fn seed_of_the_moment() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     (now.as_nanos() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32
@@ -216,14 +236,19 @@ struct Teller {
     curves: PathBuf,
     title: String,
     begun: Instant,
-    paused: bool,
+    /// The last state that was written.
+    saved: Option<PathBuf>,
 }
 
 impl Teller {
     fn new(trainer: &Trainer, args: &RunArgs, log: PathBuf) -> Result<Self> {
         let s = trainer.settings();
-        let (writer, records) = Writer::open(&log, trainer.iter())?;
         let curves = args.curves.clone().unwrap_or_else(|| log.with_file_name("curves.svg"));
+        #[cfg(feature = "plots")]
+        likenet::report::check_ending(&curves)?;
+        writable(&log)?;
+        writable(&curves)?;
+        let (writer, records) = Writer::open(&log, trainer.iter())?;
         Ok(Self {
             progress: Progress::new(s.max_iter, trainer.iter(), trainer.images(), s.display),
             writer,
@@ -232,16 +257,13 @@ impl Teller {
             curves,
             title: trainer.net().graph().name.clone(),
             begun: Instant::now(),
-            paused: false,
+            saved: None,
         })
     }
 
     fn tell(&mut self, event: Event) -> Result<()> {
         match event {
-            Event::Testing => {
-                self.progress.pause();
-                self.paused = true;
-            }
+            Event::Testing => self.progress.pause(),
             Event::Tested(test) => {
                 let outputs = test.outputs.iter().map(|(name, v)| format!("{name} {v:.4}"));
                 let outputs: Vec<String> = outputs.collect();
@@ -253,17 +275,18 @@ impl Teller {
                 ));
                 self.record(Record::Test(test))?;
                 self.draw()?;
+                self.progress.resume();
             }
             Event::Stepped(mut step) => {
-                if std::mem::take(&mut self.paused) {
-                    self.progress.resume();
-                }
                 self.progress.step(step.iter, step.loss, step.smoothed, step.lr);
                 step.images_per_s = self.progress.images_per_second().unwrap_or_default() as f32;
                 step.seconds = self.begun.elapsed().as_secs_f64();
                 self.record(Record::Iteration(step))?;
             }
-            Event::Saved(state) => self.progress.note(&format!("snapshot: {}", state.display())),
+            Event::Saved(state) => {
+                self.progress.note(&format!("snapshot: {}", state.display()));
+                self.saved = Some(state);
+            }
         }
         Ok(())
     }
@@ -272,6 +295,17 @@ impl Teller {
         self.writer.write(&record)?;
         self.records.push(record);
         Ok(())
+    }
+
+    /// Shows `early` the tests before a resumed training's first.
+    fn recall(&self, early: &mut EarlyStop) {
+        for record in &self.records {
+            if let Record::Test(test) = record
+                && test.test == 0
+            {
+                early.enough(test);
+            }
+        }
     }
 
     /// The curves so far, if the program can draw.
@@ -289,20 +323,25 @@ fn finish(trainer: &Trainer, teller: &Teller, ended: Ended, took: Duration) -> R
     for (picture, reason) in &skipped {
         eprintln!("left out {picture}: {reason}");
     }
-    let (iter, prefix) = (trainer.iter(), &trainer.settings().snapshot_prefix);
-    let how = match ended {
-        Ended::Done => "done".to_string(),
-        Ended::Stopped => "stopped; --resume goes on".to_string(),
-        Ended::Enough => "stopped early: tests became no better".to_string(),
+    let (how, next) = match ended {
+        Ended::Done => ("done", ""),
+        Ended::Stopped => ("stopped", "; --resume goes on"),
+        Ended::Enough => ("stopped early", ": tests became no better"),
     };
-    print(&format!("{how} after {iter} iterations, {}", HumanDuration(took)))?;
+    let iter = trainer.iter();
+    print(&format!("{how} after {iter} iterations, {}{next}", HumanDuration(took)))?;
     if let Some(Record::Test(test)) = teller.records.iter().rfind(|r| matches!(r, Record::Test(_)))
     {
         for (name, value) in &test.outputs {
             print(&format!("{name} {value:.4} (iteration {})", test.iter))?;
         }
     }
-    print(&format!("weights: {prefix}_iter_{iter}.caffemodel"))?;
+    match &teller.saved {
+        Some(state) => {
+            print(&format!("weights: {}", state.with_extension("caffemodel").display()))?
+        }
+        None => print("weights: not saved, as the solver asks (snapshot_after_train: false)")?,
+    }
     print(&format!("log: {}", teller.log.display()))?;
     if cfg!(feature = "plots") {
         print(&format!("curves: {}", teller.curves.display()))?;

@@ -68,16 +68,31 @@ pub fn draw(records: &[Record], title: &str, path: &Path) -> Result<()> {
     }
     let font = plotters::style::register_font(FONT, FontStyle::Normal, dejavu::sans::regular());
     font.map_err(|_| Error::Invalid("the font of the program is damaged".into()))?;
-    let extension = path.extension().and_then(|e| e.to_str()).unwrap_or("").to_lowercase();
-    let file = match extension.as_str() {
-        "svg" => svg(records, title),
-        "png" => png(records, title),
-        _ => Err("curves are drawn as .svg or .png: name the file so".to_string()),
+    let file = match vector(path)? {
+        true => svg(records, title),
+        false => png(records, title),
     };
     let file = file.map_err(|reason| Error::Invalid(format!("{name}: {reason}")))?;
     Ok(weights_tools::write_atomically(path, |out| {
         out.write_all(&file).map_err(weights_tools::Error::io(path, "write"))
     })?)
+}
+
+/// Whether [`draw`] can draw a file of this name.
+pub fn check_ending(path: &Path) -> Result<()> {
+    vector(path).map(drop)
+}
+
+/// Whether the name is that of a vector drawing, `.svg`, or of a bitmap, `.png`.
+fn vector(path: &Path) -> Result<bool> {
+    match path.extension().and_then(|e| e.to_str()).unwrap_or("").to_lowercase().as_str() {
+        "svg" => Ok(true),
+        "png" => Ok(false),
+        _ => Err(Error::Invalid(format!(
+            "{}: curves are drawn as .svg or .png: name the file so",
+            path.display()
+        ))),
+    }
 }
 
 fn svg(records: &[Record], title: &str) -> std::result::Result<Vec<u8>, String> {

@@ -47,7 +47,7 @@ pub struct Iteration {
     /// Learning rate of its update.
     #[serde(with = "number")]
     pub lr: f32,
-    /// Images a second, lately.
+    /// Images a second, lately; 0 while too little is measured.
     #[serde(with = "number")]
     pub images_per_s: f32,
     /// Seconds since the run was started or resumed.

@@ -14,6 +14,6 @@ mod log;
 mod progress;
 
 #[cfg(feature = "plots")]
-pub use curves::{SIZE, draw};
+pub use curves::{SIZE, check_ending, draw};
 pub use log::{Iteration, Outputs, Record, TestResult, Writer, read};
 pub use progress::Progress;

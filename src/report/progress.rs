@@ -61,7 +61,7 @@ impl Progress {
         }
     }
 
-    /// Images a second of the last half minute; None before the first step.
+    /// Images a second of the last half minute; None while too little is measured.
     pub fn images_per_second(&self) -> Option<f64> {
         Some(self.speed.per_second()? * self.images_per_iter as f64)
     }
@@ -91,7 +91,7 @@ impl Progress {
         }
     }
 
-    /// In words: images a second and the time left after iteration `iter`.
+    /// In words: images a second and the time left after iteration `iter`, once they are known.
     fn pace(&self, iter: usize) -> String {
         let (Some(images), Some(rate)) = (self.images_per_second(), self.speed.per_second()) else {
             return String::new();
@@ -156,7 +156,7 @@ struct Speed {
 impl Speed {
     /// Seconds that count.
     const WINDOW: f64 = 30.0;
-    /// Seconds between marks: fast iterations share one.
+    /// Seconds between marks: fast iterations share one. Less is no measurement.
     const GRAIN: f64 = 0.25;
 
     fn new(start_iter: usize) -> Self {
@@ -177,8 +177,8 @@ impl Speed {
 
     fn per_second(&self) -> Option<f64> {
         let (first, last) = (self.marks.front()?, self.marks.back()?);
-        let rate = last.1.saturating_sub(first.1) as f64 / (last.0 - first.0);
-        (rate.is_finite() && rate > 0.0).then_some(rate)
+        let (seconds, done) = (last.0 - first.0, last.1.saturating_sub(first.1));
+        (seconds >= Self::GRAIN && done > 0).then(|| done as f64 / seconds)
     }
 }
 
@@ -215,6 +215,14 @@ mod tests {
     }
 
     #[test]
+    fn speed_and_time_left_wait_until_they_are_measured() {
+        let (mut progress, lines) = lines(1);
+        progress.step(100, 0.5, 0.75, 0.01);
+        assert_eq!(*lines.lock().unwrap(), ["Iteration 100, loss = 0.7500, lr = 0.01"]);
+        assert_eq!(progress.images_per_second(), None);
+    }
+
+    #[test]
     fn display_zero_prints_only_notes() {
         let (mut progress, lines) = lines(0);
         progress.step(100, f32::NAN, f32::NAN, 0.0);
@@ -226,6 +234,7 @@ mod tests {
     fn the_bar_shows_position_and_losses() {
         let shown = Shown::Bar(ProgressBar::hidden());
         let mut progress = Progress { shown, ..Progress::new(1000, 0, 64, 1) };
+        progress.speed.marks = [(-10.0, 0)].into();
         progress.step(41, 0.5, 0.75, 1e-5);
         let Shown::Bar(bar) = &progress.shown else { panic!("a bar") };
         assert_eq!(bar.position(), 42);
@@ -238,6 +247,9 @@ mod tests {
     fn speed_is_that_of_the_last_half_minute() {
         let mut speed = Speed::new(0);
         assert_eq!(speed.per_second(), None);
+        speed.add(1e-6, 1);
+        assert_eq!(speed.per_second(), None);
+        let mut speed = Speed::new(0);
         // A minute at 2 iterations a second, then a minute at 2000.
         let slow = (1..=120).map(|i| (i as f64 * 0.5, i));
         let fast = (1..=120_000).map(|i| (60.0 + i as f64 / 2000.0, 120 + i));

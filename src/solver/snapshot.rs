@@ -113,6 +113,19 @@ pub fn read(path: &Path) -> Result<State> {
 
 /// The newest state of this prefix that can be read, and whose model can; damaged ones are passed over.
 pub fn latest(prefix: &str) -> Option<PathBuf> {
+    let whole = |path: &Path| read(path).is_ok_and(|state| WeightsFile::open(&state.model).is_ok());
+    states(prefix)?.into_iter().find(|path| whole(path))
+}
+
+/// Removes every state of this prefix, so that none outlives a training that begins anew: the newest
+/// would be taken for its. Weights stay until they are written again.
+pub fn forget(prefix: &str) -> Result<()> {
+    let mut states = states(prefix).unwrap_or_default().into_iter();
+    states.try_for_each(|path| fs::remove_file(&path).map_err(Error::io(&path)))
+}
+
+/// The states of this prefix, whole or not, the newest first; None without its folder.
+fn states(prefix: &str) -> Option<Vec<PathBuf>> {
     let prefix = Path::new(prefix);
     let folder = match prefix.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -127,8 +140,7 @@ pub fn latest(prefix: &str) -> Option<PathBuf> {
     let mut states: Vec<(usize, PathBuf)> =
         entries.filter_map(|path| Some((iteration(&path)?, path))).collect();
     states.sort_unstable_by(|a, b| b.cmp(a));
-    let whole = |path: &Path| read(path).is_ok_and(|state| WeightsFile::open(&state.model).is_ok());
-    states.into_iter().map(|(_, path)| path).find(|path| whole(path))
+    Some(states.into_iter().map(|(_, path)| path).collect())
 }
 
 #[cfg(test)]
@@ -207,6 +219,10 @@ mod tests {
         assert_eq!(latest(&prefix), Some(tenth.clone()));
         fs::remove_file(tenth).expect("removed");
         assert_eq!(latest(&prefix), Some(second));
+        forget(&prefix).expect("removed");
+        let left = states(&prefix).expect("a folder");
+        assert!(left.is_empty() && torn.with_extension("caffemodel").exists(), "{left:?}");
+        assert!(latest(&format!("{prefix}_iter")).is_some(), "of another prefix");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::solver::snapshot::{self, Snapshot};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
-use weights_tools::Blob;
+use weights_tools::{Blob, WeightsFile};
 
 /// The seed that a snapshot's training used, if it was ours.
 pub fn seed_of(state: &Path) -> Result<Option<u64>> {
@@ -66,6 +66,15 @@ impl Trainer {
             return Err(wrong(format!(
                 "{} arrays of history; this solver with this network has {wanted}: it belongs to another",
                 state.history.len()
+            )));
+        }
+        let weights = WeightsFile::open(&state.model)?;
+        let nodes = self.net.graph().nodes.iter().filter(|node| !node.params.is_empty());
+        if let Some(node) = nodes.into_iter().find(|node| weights.layer(&node.name).is_none()) {
+            return Err(wrong(format!(
+                "its weights {} have no layer '{}': it belongs to another network",
+                state.model.display(),
+                node.name
             )));
         }
         self.net.load_weights(&[&state.model])?;

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// What happens during a training.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// A test begins: time that it takes is not time of training.
+    /// A test begins: time until it is done is not time of training.
     Testing,
     /// A test network was tested.
     Tested(TestResult),
@@ -95,8 +95,8 @@ impl Trainer {
         tell: &mut dyn FnMut(Event) -> Result<()>,
     ) -> Result<bool> {
         let mut enough = false;
-        tell(Event::Testing)?;
         for index in 0..self.tests.len() {
+            tell(Event::Testing)?;
             let result = self.test(index)?;
             if index == 0 {
                 enough = early.as_mut().is_some_and(|early| early.enough(&result));
