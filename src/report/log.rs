@@ -133,6 +133,11 @@ impl Writer {
     /// end the log is that of a run without interruption. A file that is not a log is an error and
     /// stays as it is.
     pub fn open(path: &Path, iter: usize) -> Result<(Self, Vec<Record>)> {
+        // A device may be read without end.
+        if fs::metadata(path).is_ok_and(|m| !m.is_file()) {
+            let reason = "not a file; a log is read again when its training is resumed";
+            return Err(Error::Invalid(format!("{}: {reason}", path.display())));
+        }
         let text = match fs::read(path) {
             Err(e) if e.kind() == ErrorKind::NotFound => Vec::new(),
             text => text.map_err(Error::io(path))?,

@@ -4,9 +4,12 @@
 //! None may panic, hang or take memory beyond a small multiple of its input. Errors are fine.
 
 use likenet::backend::Reference;
+use likenet::data::{Encoded, Items};
 use likenet::image::{Limits, Size, decode_bytes, decode_bytes_reduced};
 use likenet::layer::Phase;
 use likenet::net::{Description, Graph, Keep, NetState, Plan, Summary, dot};
+use likenet::report;
+use likenet::solver::Settings;
 use std::io::Write;
 use std::path::Path;
 use weights_tools::WeightsSource as _;
@@ -15,13 +18,16 @@ use weights_tools::WeightsSource as _;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 9] = [
     ("prototxt", prototxt),
     ("caffemodel", caffemodel),
     ("binaryproto", binaryproto),
     ("safetensors", safetensors),
     ("npy", npy),
     ("image", image),
+    ("solver", solver),
+    ("lmdb", lmdb),
+    ("log", log),
 ];
 
 /// Descriptions of networks and solvers: parsed, upgraded, printed, connected and planned.
@@ -132,4 +138,49 @@ pub fn image(data: &[u8]) {
     if let Ok(picture) = decode_bytes_reduced("fuzz", data, &limits, Size::square(16)) {
         assert_eq!(picture.data.len(), 3 * picture.width * picture.height);
     }
+}
+
+/// A solver's settings, and the rates and rules that follow from them.
+pub fn solver(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let Ok(settings) = Settings::parse("fuzz", text) else { return };
+    for iter in [0, 1, settings.max_iter / 2, settings.max_iter] {
+        let mut step = 0;
+        let _ = settings.policy.rate(settings.base_lr, iter, settings.max_iter, &mut step);
+        let _ = settings.rule_at(iter);
+    }
+}
+
+/// Caffe's databases: the first entries, as they are stored and as samples.
+pub fn lmdb(data: &[u8]) {
+    with_file(".mdb", data, |path| {
+        let Ok(lmdb) = weights_tools::Lmdb::open(path) else { return };
+        for i in 0..lmdb.len().min(8) {
+            let _ = lmdb.key(i);
+            if let Ok(datum) = lmdb.datum(i) {
+                assert!(datum.data().len() <= data.len());
+            }
+        }
+        assert!(lmdb.datum(lmdb.len()).is_err());
+        for encoded in [Encoded::AsStored, Encoded::Color, Encoded::Gray] {
+            let Ok(items) = Items::lmdb(path, encoded) else { continue };
+            let items = items.with_limits(Limits { max_pixels: 4 << 20, ..Limits::default() });
+            for i in 0..items.len().min(8) {
+                let _ = items.name(i);
+                let _ = items.load(i);
+            }
+        }
+    });
+}
+
+/// Logs of trainings, read, drawn and gone on with.
+pub fn log(data: &[u8]) {
+    with_file(".jsonl", data, |path| {
+        let Ok(records) = report::read(path) else { return };
+        #[cfg(feature = "plots")]
+        with_file(".svg", &[], |svg| drop(report::draw(&records, "fuzz", svg)));
+        let middle = records[records.len() / 2].iter();
+        let (_, kept) = report::Writer::open(path, middle).expect("what was read");
+        assert!(kept.iter().all(|record| record.iter() < middle));
+    });
 }
