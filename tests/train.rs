@@ -8,7 +8,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use weights_tools::{Blob, LayerWeights, MemoryWeights, WeightsFile, WeightsSource as _};
+use weights_tools::{Blob, LayerWeights, MemoryWeights, WeightsFile};
 
 /// All that is random: order, crop, mirroring, dropout, fillers.
 const NET: &str = r#"

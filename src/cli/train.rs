@@ -125,6 +125,7 @@ pub fn train(
     describe(&trainer, seed, &log);
     let prefix = &trainer.settings().snapshot_prefix;
     writable(Path::new(prefix))?;
+    writable(&log)?;
     let stop = interrupts()?;
     let mut teller = Teller::new(&trainer, args, log)?;
     if args.overwrite {
