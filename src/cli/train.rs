@@ -235,6 +235,7 @@ struct Teller {
     records: Vec<Record>,
     log: PathBuf,
     curves: PathBuf,
+    #[cfg(feature = "plots")]
     title: String,
     begun: Instant,
     /// The last state that was written.
@@ -256,6 +257,7 @@ impl Teller {
             records,
             log,
             curves,
+            #[cfg(feature = "plots")]
             title: trainer.net().graph().name.clone(),
             begun: Instant::now(),
             saved: None,
