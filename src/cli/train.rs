@@ -154,7 +154,9 @@ impl RunArgs {
             return Ok(());
         }
         let log = self.log_file(prefix);
-        let written = || std::fs::metadata(&log).is_ok_and(|m| m.len() > 0).then(|| log.clone());
+        let written = || {
+            std::fs::metadata(&log).is_ok_and(|m| m.is_file() && m.len() > 0).then(|| log.clone())
+        };
         match snapshot::latest(prefix).or_else(written) {
             None => Ok(()),
             Some(old) => Err(Error::Invalid(format!(

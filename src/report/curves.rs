@@ -129,7 +129,8 @@ fn page<DB: DrawingBackend>(
         title => area.titled(title, (FONT, 22 * scale))?,
     };
     let iterations = records.iter().map(Record::iter);
-    let first = iterations.clone().min().unwrap_or(0);
+    // Whatever number a log holds, one more exists.
+    let first = iterations.clone().min().unwrap_or(0).min(usize::MAX - 1);
     let last = iterations.max().unwrap_or(0).max(first + 1);
     let panels = panels(records);
     for (area, panel) in area.split_evenly((panels.len(), 1)).iter().zip(&panels) {
