@@ -27,7 +27,8 @@ pub struct Head {
 }
 
 /// The network with another head, `SoftmaxWithLoss` ("loss") and, for tests, `Accuracy` ("accuracy") on
-/// a blob "label". Weights decay, biases do not and learn twice as fast, as in the published trainings.
+/// a blob "label". Weights decay, biases do not and learn twice as fast, as in the published trainings. A ReLU
+/// on the head itself goes.
 ///
 /// Gives the network and the head's name; fails when there is no such layer.
 pub fn with_head(mut net: NetParameter, head: &Head) -> Result<(NetParameter, String), String> {
@@ -60,8 +61,16 @@ pub fn with_head(mut net: NetParameter, head: &Head) -> Result<(NetParameter, St
     let old = layer.name().to_string();
     let name = head.name.clone().unwrap_or(format!("{old}{}", head.suffix));
     replace(layer, &name, head.classes);
+    // SqueezeNet bends its scores: a class whose scores are negative would have no gradient.
+    let top = net.layer[at].top[0].clone();
+    let bends = |l: &LayerParameter| {
+        l.r#type() == "ReLU" && l.bottom == [top.as_str()] && l.top == l.bottom
+    };
+    if net.layer.get(at + 1).is_some_and(bends) {
+        net.layer.remove(at + 1);
+    }
+    let layer = &mut net.layer[at];
     // The old blob's readers read the new one, up to the scores.
-    let top = layer.top[0].clone();
     layer.top[0] = name.clone();
     net.layer
         .truncate(net.layer.iter().rposition(|l| l.r#type() != "Softmax").map_or(at, |i| i) + 1);
@@ -155,6 +164,8 @@ mod tests {
             assert_eq!(names, ["accuracy", "loss"], "{}", known.name);
             let last = graph.nodes.iter().rfind(|n| !n.params.is_empty()).expect("weights");
             assert!(last.name.ends_with("_new"), "{}", last.name);
+            let bent = |n: &super::super::Node| n.kind == "ReLU" && n.bottoms == last.tops;
+            assert!(!graph.nodes.iter().any(bent), "{}: bent scores", known.name);
             assert_eq!(last.params[0].spec.shape.dims()[0], 3);
             assert_eq!(last.params[0].rule.lr_mult, 10.0);
             assert_eq!((last.params[1].rule.lr_mult, last.params[1].rule.decay_mult), (20.0, 0.0));
