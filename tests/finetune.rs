@@ -101,27 +101,13 @@ fn two_folders_of_photos_are_told_apart() {
     assert!(read("solver.prototxt").contains("lr_policy: \"step\""));
 
     // The trained network, as the last line says to use it.
-    let classify = [
-        "classify",
-        "my photos/bad",
-        "--net",
-        "run/deploy.prototxt",
-        "--weights",
-        "run/likes_iter_60.caffemodel",
-        "--labels",
-        "run/classes.txt",
-        "--mean",
-        "104,117,123",
-        "--image-dims",
-        "16",
-        "--top",
-        "1",
-        "--format",
-        "json",
-    ];
+    let line = said.lines().find_map(|l| l.strip_prefix("use it: likenet ")).expect("a last line");
+    let mut classify: Vec<&str> = line.split(' ').collect();
+    classify[1] = "my photos/bad";
+    classify.extend(["--top", "1", "--format", "csv"]);
     let out = likenet(folder.path(), &classify);
     assert!(out.status.success(), "{}", text(&out.stderr));
-    let best = text(&out.stdout).matches("\"bad\"").count();
+    let best = text(&out.stdout).matches(",1,bad,").count();
     assert!(best >= 24, "{}", text(&out.stdout));
 
     // Again is refused, and leaves everything as it was; going on has nothing left to do.
@@ -131,6 +117,22 @@ fn two_folders_of_photos_are_told_apart() {
     let on = likenet(folder.path(), &[&args[..], &["--resume"]].concat());
     assert!(on.status.success(), "{}", text(&on.stderr));
     assert_eq!(read("train.txt"), train);
+}
+
+#[test]
+fn without_a_base_the_built_in_network_learns() {
+    let folder = tempfile::tempdir().expect("a folder");
+    prepare(folder.path());
+    let args = ["finetune", "--photos", "my photos", "--iterations", "8", "--batch", "6"];
+    let out = likenet(folder.path(), &[&args[..], &["--test-interval", "8"]].concat());
+    let (said, told) = (text(&out.stdout), text(&out.stderr));
+    assert!(out.status.success(), "{told}");
+    // Folders in a folder: classes by name.
+    assert!(said.contains("bad: 18 photos") && said.contains("--image-dims 32"), "{said}");
+    assert!(told.contains("as the fillers say: fc7_likes"), "{told}");
+    let net = std::fs::read_to_string(folder.path().join("finetune/train_val.prototxt"));
+    let net = net.expect("a network");
+    assert!(net.contains("crop_size: 28") && net.contains("scale: 0.016"), "{net}");
 }
 
 #[test]

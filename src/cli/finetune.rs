@@ -1,9 +1,10 @@
 //! `likenet finetune`
 
+use super::photos::unpack;
 use super::train::{RunArgs, train};
 use super::{Outcome, print};
-use likenet::net::{Head, architecture, architectures};
-use likenet::solver::Settings;
+use likenet::net::{Head, Trained, architecture, architectures, trained};
+use likenet::solver::{Settings, snapshot};
 use likenet::training::{MeanOf, Recipe};
 use likenet::{Error, Result};
 use std::path::{Path, PathBuf};
@@ -16,14 +17,16 @@ pub struct Args {
     /// A folder of photos for each class, or one that holds a folder for each
     #[arg(long, value_name = "DIR", required = true)]
     photos: Vec<PathBuf>,
-    /// Weights of the trained network: .caffemodel or .safetensors
+    /// Weights of the trained network: .caffemodel or .safetensors [default: compact, a small network that is
+    /// built in]
     #[arg(long, value_name = "FILE")]
-    base: PathBuf,
+    base: Option<PathBuf>,
     /// Its architecture: alexnet, caffenet, googlenet, squeezenet10, squeezenet11 or vgg16
-    #[arg(long, value_name = "NAME", default_value = "caffenet", conflicts_with = "net")]
-    model: String,
+    /// [default: caffenet]
+    #[arg(long, value_name = "NAME", requires = "base", conflicts_with = "net")]
+    model: Option<String>,
     /// Its description, if it is none of these (Caffe's deploy.prototxt)
-    #[arg(long, value_name = "PROTOTXT")]
+    #[arg(long, value_name = "PROTOTXT", requires = "base")]
     net: Option<PathBuf>,
     /// The layer that begins anew [default: the last one with weights]
     #[arg(long, value_name = "LAYER")]
@@ -46,12 +49,13 @@ pub struct Args {
     /// Photos of an iteration
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..))]
     batch: u16,
-    /// Photos are resized to squares of this side before the random crop
-    #[arg(long, value_name = "N", default_value_t = 256)]
-    side: u16,
-    /// Mean to subtract: B,G,R values or a .binaryproto
-    #[arg(long, value_name = "MEAN", default_value = "104,117,123")]
-    mean: String,
+    /// Photos are resized to squares of this side before the random crop [default: 256, or what the built-in
+    /// network wants]
+    #[arg(long, value_name = "N")]
+    side: Option<u16>,
+    /// Mean to subtract: B,G,R values or a .binaryproto [default: 104,117,123, or that of the built-in network]
+    #[arg(long, value_name = "MEAN")]
+    mean: Option<String>,
     /// The first learning rate
     #[arg(long, value_name = "X", default_value_t = 0.001)]
     rate: f32,
@@ -81,38 +85,60 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<Outcome> {
-    let solver = args.out.join("solver.prototxt");
-    args.run.check_free(&args.out.join("likes").display().to_string())?;
+    let (solver, prefix) = (args.out.join("solver.prototxt"), args.out.join("likes"));
+    let prefix = prefix.display().to_string();
+    let built_in = trained("compact").filter(|_| args.base.is_none());
+    let recipe = args.recipe(built_in.as_ref())?;
+    args.run.check_free(&prefix)?;
     let mut head = None;
     // What is gone on with is as it was written: photos may have come or gone since.
     if !(args.run.resume && solver.is_file()) {
-        let written = args.recipe()?.write(&args.out)?;
+        let written = recipe.write(&args.out)?;
         for (name, train, test) in &written.classes {
             print(&format!("{name}: {train} photos to learn from, {test} to test with"))?;
         }
         head = Some(written.head);
     }
+    let weights = match (&args.base, &built_in) {
+        (None, Some(built_in)) => unpack(built_in, &args.out)?.weights,
+        (base, _) => base.clone().unwrap_or_default(),
+    };
     let (settings, base) = (Settings::read(&solver)?, args.out.clone());
-    let outcome =
-        train(settings, base, std::slice::from_ref(&args.base), head.as_deref(), &args.run)?;
-    print(&format!(
-        "use it: likenet classify --net {} --labels {} --weights {}",
-        args.out.join("deploy.prototxt").display(),
-        args.out.join("classes.txt").display(),
-        args.out.join("likes_iter_*.caffemodel").display(),
-    ))?;
+    let outcome = train(settings, base, &[weights], head.as_deref(), &args.run)?;
+    if let Some(state) = snapshot::latest(&prefix) {
+        print(&use_of(&recipe, &args.out, &state.with_extension("caffemodel")))?;
+    }
     Ok(outcome)
 }
 
+/// How the trained network says what is on a photo.
+fn use_of(recipe: &Recipe, folder: &Path, weights: &Path) -> String {
+    let mean = match &recipe.mean {
+        MeanOf::File(path) => path.display().to_string(),
+        MeanOf::Values(values) => values.iter().map(f32::to_string).collect::<Vec<_>>().join(","),
+    };
+    format!(
+        "use it: likenet classify PHOTO --net {} --weights {} --labels {} --mean {mean} --input-scale {} \
+         --image-dims {}",
+        folder.join("deploy.prototxt").display(),
+        weights.display(),
+        folder.join("classes.txt").display(),
+        recipe.scale,
+        recipe.side
+    )
+}
+
 impl Args {
-    fn recipe(&self) -> Result<Recipe> {
+    fn recipe(&self, built_in: Option<&Trained>) -> Result<Recipe> {
         let net = match &self.net {
             Some(path) => (path.display().to_string(), weights_tools::read_text(path)?),
             None => {
-                let known = architecture(&self.model).ok_or_else(|| {
+                let asked = self.model.as_deref().unwrap_or("caffenet");
+                let name = built_in.map_or(asked, |built_in| built_in.name);
+                let known = architecture(name).ok_or_else(|| {
                     let names: Vec<&str> = architectures().iter().map(|a| a.name).collect();
                     let names = names.join(", ");
-                    Error::Invalid(format!("no built-in network '{}': {names}", self.model))
+                    Error::Invalid(format!("no built-in network '{name}': {names}"))
                 })?;
                 (known.name.to_string(), known.prototxt.to_string())
             }
@@ -130,8 +156,13 @@ impl Args {
             },
             test_share: self.test_share.into(),
             batch: self.batch.into(),
-            side: self.side.into(),
-            mean: parse_mean(&self.mean)?,
+            side: self.side.map_or(built_in.map_or(256, |b| b.side), usize::from),
+            mean: match (&self.mean, built_in) {
+                (Some(text), _) => parse_mean(text)?,
+                (None, Some(built_in)) => MeanOf::Values(built_in.mean.to_vec()),
+                (None, None) => MeanOf::Values(vec![104.0, 117.0, 123.0]),
+            },
+            scale: built_in.map_or(1.0, |built_in| built_in.scale),
             base_lr: self.rate,
             gamma: self.gamma,
             step: self.step as usize,

@@ -255,8 +255,8 @@ impl Files {
     }
 }
 
-/// Writes a built-in network beside those that were fetched, unless it is there.
-fn unpack(model: &Trained, folder: &Path) -> Result<Files> {
+/// Writes a built-in network into a folder below `folder`, unless it is there.
+pub fn unpack(model: &Trained, folder: &Path) -> Result<Files> {
     let folder = folder.join(model.name);
     std::fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
     let architecture = architecture(model.name).map_or("", |a| a.prototxt);

@@ -33,6 +33,8 @@ pub struct Recipe {
     pub side: usize,
     /// What is subtracted: blue, green, red; or a `.binaryproto`.
     pub mean: MeanOf,
+    /// What pictures are multiplied by then.
+    pub scale: f32,
     /// The first learning rate.
     pub base_lr: f32,
     /// It is multiplied by this …
@@ -191,6 +193,7 @@ impl Recipe {
             transform_param: Some(TransformationParameter {
                 crop_size: Some(crop),
                 mirror: Some(train),
+                scale: Some(self.scale),
                 mean_value,
                 mean_file,
                 ..Default::default()
