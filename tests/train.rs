@@ -493,7 +493,7 @@ fn errors_of_a_solver_have_their_line() {
         ("lr_policy: \"step\"", "lr_policy: \"stairs\"", ":7: lr_policy: unknown policy 'stairs'"),
         ("gamma: 0.7", "gammma: 0.7", ":8: in gammma: "),
         ("max_iter: 40", "", "max_iter: is missing"),
-        ("\"net.prototxt\"", "\"none.prototxt\"", "none.prototxt: cannot read"),
+        ("\"net.prototxt\"", "\"none.prototxt\"", "not found: none.prototxt"),
         ("random_seed: 7", "type: \"Newton\"", ":15: type: unknown solver 'Newton'"),
     ] {
         let error = w.fails(&w.solver("new", from, to), &[]);

@@ -312,7 +312,7 @@ fn folders_in(parent: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// `path` from the current directory, or else from the first of `bases` that has it.
-pub(super) fn find(path: &Path, bases: &[PathBuf]) -> Result<PathBuf> {
+pub(crate) fn find(path: &Path, bases: &[PathBuf]) -> Result<PathBuf> {
     let places = || std::iter::once(path.to_path_buf()).chain(bases.iter().map(|b| b.join(path)));
     places().find(|place| place.exists()).ok_or_else(|| {
         let mut looked: Vec<_> = places().map(|place| place.display().to_string()).collect();

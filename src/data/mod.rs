@@ -18,6 +18,7 @@ mod order;
 mod prepare;
 mod stream;
 
+pub(crate) use items::find;
 pub use items::{Encoded, Items, Sample};
 pub use open::open;
 pub use stream::{Batch, CACHE_BYTES, Rules, Stream};

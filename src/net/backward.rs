@@ -2,7 +2,7 @@
 //!
 //! This `match` over the catalogue is written once, as that of `forward`; every backend shares it.
 
-use super::forward::{Located, crop_blocks, inner_dims, loss_rule};
+use super::forward::{Located, copy_whole, crop_blocks, inner_dims, loss_rule};
 use crate::backend::{Backend, Chain, Gradient, LossBack, LossRule, View, Weighted};
 use crate::layer::*;
 use crate::shape::AxisView;
@@ -159,10 +159,6 @@ fn alone(be: &mut dyn Backend, s: &LocatedBack, io: Chain) -> ShapeResult<()> {
         layer => return Err(format!("has no gradient: {layer:?}")),
     }
     Ok(())
-}
-
-fn copy_whole(be: &mut dyn Backend, x: View, y: View) {
-    be.copy_blocks(&BlockCopy { count: 1, len: x.len, from: [0, 0], to: [0, 0] }, x, y);
 }
 
 /// The number that a blob of one element holds.

@@ -170,7 +170,7 @@ pub(super) fn run(be: &mut dyn Backend, s: &Located) -> ShapeResult<()> {
     Ok(())
 }
 
-fn copy_whole(be: &mut dyn Backend, x: View, y: View) {
+pub(super) fn copy_whole(be: &mut dyn Backend, x: View, y: View) {
     be.copy_blocks(&BlockCopy { count: 1, len: x.len, from: [0, 0], to: [0, 0] }, x, y);
 }
 

@@ -35,7 +35,7 @@ pub struct BackPlan {
     pub steps: Vec<BackStep>,
     /// Elements of each slot.
     pub slots: Vec<usize>,
-    /// For each slot and its turn: slots that begin as one number before a step, by the step's position.
+    /// Gradients that begin as one number, in the order of the steps before which they do.
     pub begin: Vec<Begin>,
     /// For each blob the slot of its gradient.
     pub homes: Vec<Option<usize>>,

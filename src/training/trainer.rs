@@ -1,7 +1,7 @@
 //! A network that learns: one iteration, one test.
 
 use super::feeds::Feeds;
-use crate::data::Rules;
+use crate::data::{Rules, find};
 use crate::error::{Error, Result};
 use crate::net::{
     Algorithm, Description, Guest, Keep, LearntParam, Missing, Net, NetState, Options as NetOptions,
@@ -108,7 +108,8 @@ impl Trainer {
         };
         let mut net = Net::new(train.description, net_options.clone())?;
         let files = settings.weights.iter().chain(&options.weights);
-        let files: Vec<PathBuf> = files.map(|f| find(f, &options.base)).collect();
+        let bases = std::slice::from_ref(&options.base);
+        let files: Vec<PathBuf> = files.map(|f| find(f, bases)).collect::<Result<_>>()?;
         let untrained = if files.is_empty() { vec![] } else { net.load_weights(&files)? };
         let mut tests = vec![];
         for test in &settings.tests {
@@ -293,16 +294,10 @@ fn mean_outputs(net: &mut Net, feeds: &mut Feeds, iterations: usize) -> Result<O
     Ok(sums)
 }
 
-/// A path as it is, if something is there, else from `base`.
-fn find(path: &Path, base: &Path) -> PathBuf {
-    let from_base = base.join(path);
-    if !path.exists() && from_base.exists() { from_base } else { path.to_path_buf() }
-}
-
 fn describe(net: &NetSource, state: &NetState, base: &Path) -> Result<Described> {
     let (file, text, base) = match net {
         NetSource::File(path) => {
-            let path = find(path, base);
+            let path = find(path, &[base.to_path_buf()])?;
             let folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
             (path.display().to_string(), weights_tools::read_text(&path)?, folder)
         }
