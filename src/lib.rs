@@ -22,6 +22,7 @@ pub mod features;
 pub mod feed;
 pub mod image;
 pub mod layer;
+pub mod learn;
 pub mod net;
 pub mod report;
 pub mod rng;

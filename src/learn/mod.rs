@@ -1,0 +1,12 @@
+//! Classifiers on features: linear SVMs, logistic regression, random forests, and what judges them.
+//!
+//! ```text
+//! files ─ table (rows, labels, groups) ─ folds ─┬ linear (dual, Newton, L1, SGD) ┬ model (a file)
+//!                    └ scale                    └ forest                         └ metrics
+//! ```
+//!
+//! A class is liked or not: labels are `bool`. Features are `f32`; sums that decide are `f64`.
+
+pub mod matrix;
+
+pub use matrix::{Layout, Matrix};
