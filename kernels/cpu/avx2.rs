@@ -10,7 +10,7 @@ stamp_simd! {
     add _mm256_add_ps, sub _mm256_sub_ps, mul _mm256_mul_ps, div _mm256_div_ps,
     max _mm256_max_ps, min _mm256_min_ps;
     load_first load_first, store_first store_first, transpose transpose,
-    rsqrt rsqrt, even even, load_f16 load_f16, load_f24 load_f24, load_i8 load_i8
+    rsqrt rsqrt, even even, expand expand, load_f16 load_f16, load_f24 load_f24, load_i8 load_i8
 }
 
 /// All bits set in the first `n` lanes.
@@ -67,6 +67,35 @@ unsafe fn load_f24(from: *const u8) -> __m256 {
 unsafe fn load_i8(from: *const i8) -> __m256 {
     // SAFETY: the caller promises the set and eight readable values.
     unsafe { _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(from.cast()))) }
+}
+
+/// For each mask the value that comes into each lane; a negative number where none does.
+static EXPANSIONS: [[i32; 8]; 256] = {
+    let mut table = [[-1; 8]; 256];
+    let mut mask = 0;
+    while mask < 256 {
+        let (mut lane, mut next) = (0, 0);
+        while lane < 8 {
+            if mask >> lane & 1 == 1 {
+                table[mask][lane] = next;
+                next += 1;
+            }
+            lane += 1;
+        }
+        mask += 1;
+    }
+    table
+};
+
+#[inline(always)]
+unsafe fn expand(from: *const f32, mask: u32) -> __m256 {
+    // SAFETY: the caller promises the set and eight readable values; the mask has eight bits.
+    unsafe {
+        let lanes = EXPANSIONS.get_unchecked(mask as usize);
+        let lanes = _mm256_loadu_si256(lanes.as_ptr().cast());
+        let values = _mm256_permutevar8x32_ps(_mm256_loadu_ps(from), lanes);
+        _mm256_andnot_ps(_mm256_castsi256_ps(_mm256_srai_epi32::<31>(lanes)), values)
+    }
 }
 
 #[inline(always)]

@@ -10,7 +10,7 @@ stamp_simd! {
     add _mm512_add_ps, sub _mm512_sub_ps, mul _mm512_mul_ps, div _mm512_div_ps,
     max _mm512_max_ps, min _mm512_min_ps;
     load_first load_first, store_first store_first, transpose transpose,
-    rsqrt rsqrt, even even, load_f16 load_f16, load_f24 load_f24, load_i8 load_i8
+    rsqrt rsqrt, even even, expand expand, load_f16 load_f16, load_f24 load_f24, load_i8 load_i8
 }
 
 /// A mask of the first `n` lanes.
@@ -72,6 +72,12 @@ unsafe fn even(v: __m512, next: __m512) -> __m512 {
         let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
         _mm512_permutex2var_ps(v, even, next)
     }
+}
+
+#[inline(always)]
+unsafe fn expand(from: *const f32, mask: u32) -> __m512 {
+    // SAFETY: the caller promises the set and sixteen readable values.
+    unsafe { _mm512_maskz_expand_ps(mask as __mmask16, _mm512_loadu_ps(from)) }
 }
 
 /// 16×16 in four rounds: pairs of values, pairs of pairs, then quarters twice.

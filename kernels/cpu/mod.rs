@@ -32,6 +32,7 @@ pub mod planes;
 pub mod pool;
 mod portable;
 pub mod reduce;
+pub mod rows;
 mod simd;
 pub mod softmax;
 pub mod table;

@@ -4,6 +4,24 @@ use super::simd::Simd;
 use std::arch::aarch64::*;
 use std::arch::asm;
 
+/// For each mask the byte that comes into each byte; 255, which gives zero, where none does.
+static EXPANSIONS: [[u8; 16]; 16] = {
+    let mut table = [[255; 16]; 16];
+    let mut mask = 0;
+    while mask < 16 {
+        let (mut byte, mut next) = (0, 0);
+        while byte < 16 {
+            if mask >> (byte / 4) & 1 == 1 {
+                table[mask][byte] = next;
+                next += 1;
+            }
+            byte += 1;
+        }
+        mask += 1;
+    }
+    table
+};
+
 // SAFETY: the trait's callers promise the pointers; the instruction set is part of the target.
 unsafe impl Simd for float32x4_t {
     const LANES: usize = 4;
@@ -133,6 +151,16 @@ unsafe impl Simd for float32x4_t {
         unsafe {
             let step = |r| vmulq_f32(r, vrsqrtsq_f32(vmulq_f32(self, r), r));
             step(step(vrsqrteq_f32(self)))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn expand(from: *const f32, mask: u32) -> Self {
+        // SAFETY: the caller promises four readable values; the mask has four bits.
+        unsafe {
+            let bytes = EXPANSIONS.get_unchecked(mask as usize);
+            let values = vreinterpretq_u8_f32(vld1q_f32(from));
+            vreinterpretq_f32_u8(vqtbl1q_u8(values, vld1q_u8(bytes.as_ptr())))
         }
     }
 

@@ -84,6 +84,20 @@ unsafe impl Simd for f32x8 {
     }
 
     #[inline(always)]
+    unsafe fn expand(from: *const f32, mask: u32) -> Self {
+        // SAFETY: the caller promises eight readable values.
+        let values = unsafe { from.cast::<[f32; 8]>().read_unaligned() };
+        let mut next = 0;
+        Self::new(std::array::from_fn(|lane| match mask >> lane & 1 {
+            1 => {
+                next += 1;
+                values[next - 1]
+            }
+            _ => 0.0,
+        }))
+    }
+
+    #[inline(always)]
     unsafe fn load_f16(from: *const u16) -> Self {
         // SAFETY: the caller promises eight readable values.
         let halves = unsafe { from.cast::<[u16; 8]>().read_unaligned() };

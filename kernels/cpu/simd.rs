@@ -122,6 +122,12 @@ pub unsafe trait Simd: Copy {
     /// As for the trait.
     unsafe fn even(self, next: Self) -> Self;
 
+    /// The next values at `from`, one for each bit of `mask` that is set, in that bit's lane; 0 in the others.
+    ///
+    /// # Safety
+    /// As for the trait; `from` must be valid for `LANES` reads, and `mask` below `2^LANES`.
+    unsafe fn expand(from: *const f32, mask: u32) -> Self;
+
     /// Reads `LANES` rows of `LANES` values, `from_row` apart, and writes their transpose in rows that
     /// are `to_row` apart.
     ///
@@ -149,7 +155,7 @@ pub trait SimdOp {
 }
 
 /// Implements [`Simd`] for an instruction set whose intrinsics have one signature each. `load_first`,
-/// `store_first`, `transpose`, `rsqrt`, `even` and the loads of smaller numbers name functions of the same
+/// `store_first`, `transpose`, `rsqrt`, `even`, `expand` and the loads of smaller numbers name functions of the same
 /// signature as the trait's.
 #[cfg(target_arch = "x86_64")]
 macro_rules! stamp_simd {
@@ -157,7 +163,7 @@ macro_rules! stamp_simd {
      splat $splat:ident, load $load:ident, store $store:ident, mul_add $mul_add:ident,
      $($name:ident $binary:ident),*;
      load_first $load_first:ident, store_first $store_first:ident, transpose $transpose:ident,
-     rsqrt $rsqrt:ident, even $even:ident, load_f16 $load_f16:ident, load_f24 $load_f24:ident, load_i8 $load_i8:ident) => {
+     rsqrt $rsqrt:ident, even $even:ident, expand $expand:ident, load_f16 $load_f16:ident, load_f24 $load_f24:ident, load_i8 $load_i8:ident) => {
         // SAFETY: the trait's callers promise the instruction set, and the pointers.
         unsafe impl $crate::cpu::simd::Simd for $vector {
             const LANES: usize = $lanes;
@@ -227,6 +233,12 @@ macro_rules! stamp_simd {
             unsafe fn even(self, next: Self) -> Self {
                 // SAFETY: the caller promises the instruction set.
                 unsafe { $even(self, next) }
+            }
+
+            #[inline(always)]
+            unsafe fn expand(from: *const f32, mask: u32) -> Self {
+                // SAFETY: the caller promises the instruction set and `LANES` readable values.
+                unsafe { $expand(from, mask) }
             }
 
             $(#[inline(always)]
@@ -300,6 +312,13 @@ mod tests {
                 check(a.min(b), |x| x.min(4.0));
                 check(a.even(S::load(x[n + 1..].as_ptr())), |x| 2.0 * x - 1.0);
                 near(2f32.powi(-22), a.rsqrt(), |x| x.sqrt().recip());
+                for mask in 0..1u32 << n {
+                    let mut y = vec![-1.0; n];
+                    S::expand(x[1..].as_ptr(), mask).store(y.as_mut_ptr());
+                    let mut next = x[1..].iter();
+                    let lane = |i| if mask >> i & 1 == 1 { *next.next().unwrap() } else { 0.0 };
+                    assert_eq!(y, (0..n).map(lane).collect::<Vec<f32>>());
+                }
                 let halves: Vec<u16> =
                     x.iter().map(|v| half::f16::from_f32(*v).to_bits()).collect();
                 check(S::load_f16(halves[1..].as_ptr()), |x| x);

@@ -6,9 +6,7 @@
 //! one bit a column, and the values whose bit is set, one after the other.
 
 use crate::error::{Error, Result};
-
-/// Columns that share a word of bits.
-const WORD: usize = u16::BITS as usize;
+use likenet_kernels::cpu::rows::{Packed, Row, WORD};
 
 /// How the rows of a matrix lie in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,20 +31,12 @@ enum Storage {
     Packed {
         /// (rows, ⌈columns / 16⌉): bit c % 16 of word c / 16 is set where column c is not zero.
         masks: Vec<u16>,
-        /// The values that are not zero, row by row.
+        /// The values that are not zero, row by row, and as many zeros as a row has columns, so that whole
+        /// vectors can be read from anywhere.
         values: Vec<f32>,
         /// Where each row begins in `values`, and the end.
         starts: Vec<usize>,
     },
-}
-
-/// One row.
-#[derive(Clone, Copy, Debug)]
-pub enum Row<'a> {
-    /// Every value.
-    Dense(&'a [f32]),
-    /// Bits and the values whose bit is set.
-    Packed(&'a [u16], &'a [f32]),
 }
 
 impl Matrix {
@@ -81,8 +71,10 @@ impl Matrix {
                     let bits = columns.iter().rev().fold(0, |m, &v| m << 1 | u16::from(v != 0.0));
                     masks.push(bits);
                 }
+                values.truncate(starts[number]);
                 values.extend(row.iter().filter(|&&v| v != 0.0));
                 starts.push(values.len());
+                values.resize(values.len() + self.columns.next_multiple_of(WORD), 0.0);
             }
         }
         self.rows += 1;
@@ -99,13 +91,37 @@ impl Matrix {
         self.columns
     }
 
+    /// Elements of a vector that rows are multiplied with: the columns, rounded up to whole words of bits.
+    pub fn width(&self) -> usize {
+        self.columns.next_multiple_of(WORD)
+    }
+
+    /// How the rows lie in memory.
+    pub fn layout(&self) -> Layout {
+        match self.storage {
+            Storage::Dense(_) => Layout::Dense,
+            Storage::Packed { .. } => Layout::Packed,
+        }
+    }
+
+    /// Bytes that the rows take.
+    pub fn bytes(&self) -> usize {
+        match &self.storage {
+            Storage::Dense(data) => size_of_val(&data[..]),
+            Storage::Packed { masks, values, starts } => {
+                size_of_val(&masks[..]) + size_of_val(&values[..]) + size_of_val(&starts[..])
+            }
+        }
+    }
+
     /// One row as it lies in memory.
     pub fn row(&self, row: usize) -> Row<'_> {
         match &self.storage {
             Storage::Dense(data) => Row::Dense(&data[row * self.columns..][..self.columns]),
             Storage::Packed { masks, values, starts } => {
                 let words = self.columns.div_ceil(WORD);
-                Row::Packed(&masks[row * words..][..words], &values[starts[row]..starts[row + 1]])
+                let masks = &masks[row * words..][..words];
+                Row::Packed(Packed::new(masks, &values[starts[row]..]))
             }
         }
     }
@@ -114,18 +130,47 @@ impl Matrix {
     pub fn read_row(&self, row: usize, into: &mut [f32]) {
         match self.row(row) {
             Row::Dense(values) => into.copy_from_slice(values),
-            Row::Packed(masks, values) => {
+            row => {
                 into.fill(0.0);
-                let mut values = values.iter();
-                for (word, &mask) in masks.iter().enumerate() {
-                    let mut bits = mask;
-                    while bits != 0 {
-                        let column = word * WORD + bits.trailing_zeros() as usize;
-                        into[column] = *values.next().expect("a value for each bit");
-                        bits &= bits - 1;
-                    }
+                row.each(|column, value| into[column] = value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_layouts_give_back_what_came_in() {
+        for columns in [1, 16, 35] {
+            let value = |i: usize| if i.is_multiple_of(3) { i as f32 - 7.5 } else { 0.0 };
+            let rows: Vec<Vec<f32>> =
+                (0..5).map(|r| (0..columns).map(|c| value(r * 7 + c)).collect()).collect();
+            for layout in [Layout::Dense, Layout::Packed] {
+                let mut matrix = Matrix::new(columns, layout);
+                rows.iter().for_each(|row| matrix.push(row).unwrap());
+                assert_eq!(
+                    (matrix.rows(), matrix.columns(), matrix.layout()),
+                    (5, columns, layout)
+                );
+                let mut back = vec![9.0; columns];
+                for (r, row) in rows.iter().enumerate() {
+                    matrix.read_row(r, &mut back);
+                    assert_eq!(&back, row);
                 }
             }
         }
+    }
+
+    #[test]
+    fn other_widths_and_numbers_that_are_none_are_refused() {
+        let mut matrix = Matrix::new(2, Layout::Packed);
+        matrix.push(&[0.0, 1.0]).unwrap();
+        assert!(matrix.push(&[1.0]).unwrap_err().to_string().contains("row 1 has 1 values"));
+        let wrong = matrix.push(&[1.0, f32::NAN]).unwrap_err().to_string();
+        assert!(wrong.contains("row 1, column 1") && wrong.contains("NaN"), "{wrong}");
+        assert_eq!(matrix.rows(), 1);
     }
 }

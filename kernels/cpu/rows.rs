@@ -1,0 +1,389 @@
+//! Rows of features, dense or with their zeros left out, times a vector and added to one.
+//!
+//! Flows in: a [`Row`] of `f32` and a vector. Flows out: their product, or the vector changed. A linear
+//! classifier learns with nothing else.
+//!
+//! A packed row is a bit for each column and the values whose bit is set. Vectors are spread out again in
+//! registers: a row that is three quarters zeros comes from memory 3.5 times as fast as a dense one, and no
+//! column number is looked at.
+
+use super::simd::{Simd, SimdOp};
+use super::table::Kernels;
+
+/// Columns that share a word of bits.
+pub const WORD: usize = u16::BITS as usize;
+
+/// One row of features.
+#[derive(Clone, Copy, Debug)]
+pub enum Row<'a> {
+    /// Every value.
+    Dense(&'a [f32]),
+    /// The values that are not zero.
+    Packed(Packed<'a>),
+}
+
+/// A row with its zeros left out.
+#[derive(Clone, Copy, Debug)]
+pub struct Packed<'a> {
+    /// Bit c % 16 of word c / 16 is set where column c has a value.
+    masks: &'a [u16],
+    /// The values, and whatever follows them.
+    values: &'a [f32],
+}
+
+impl<'a> Packed<'a> {
+    /// A row from its bits and the values that belong to them. `values` may go on behind the row's own, and
+    /// must have at least 16 elements for each word, so that whole vectors can be read from it.
+    ///
+    /// # Panics
+    /// When it has fewer.
+    pub fn new(masks: &'a [u16], values: &'a [f32]) -> Self {
+        assert!(values.len() >= masks.len() * WORD);
+        Self { masks, values }
+    }
+}
+
+impl Row<'_> {
+    /// Elements that a vector must have, at least, to be multiplied with the row.
+    fn width(&self) -> usize {
+        match self {
+            Self::Dense(values) => values.len(),
+            Self::Packed(row) => row.masks.len() * WORD,
+        }
+    }
+
+    /// The plain loop: calls `f` with each column and its value; zeros that are left out are left out.
+    pub fn each(&self, mut f: impl FnMut(usize, f32)) {
+        match self {
+            Self::Dense(values) => values.iter().enumerate().for_each(|(c, &v)| f(c, v)),
+            Self::Packed(row) => {
+                let mut values = row.values.iter();
+                for (word, &mask) in row.masks.iter().enumerate() {
+                    let bits = (0..WORD).filter(|bit| mask >> bit & 1 == 1);
+                    bits.zip(&mut values).for_each(|(bit, &v)| f(word * WORD + bit, v));
+                }
+            }
+        }
+    }
+
+    /// `Σ row[c] · w[c]`, sums in `f32`, some for each lane.
+    ///
+    /// # Panics
+    /// When `w` is shorter than the row, whose columns are rounded up to 16 where it is packed.
+    pub fn dot(&self, kernels: &Kernels, w: &[f32]) -> f32 {
+        assert!(w.len() >= self.width());
+        kernels.run(Dot { row: *self, w })
+    }
+
+    /// `w[c] += a · row[c]`.
+    ///
+    /// # Panics
+    /// As [`Row::dot`].
+    pub fn add_to(&self, kernels: &Kernels, a: f32, w: &mut [f32]) {
+        assert!(w.len() >= self.width());
+        kernels.run(Add { row: *self, a, w });
+    }
+
+    /// `Σ row[c] · w[c]` in `f64`.
+    ///
+    /// # Panics
+    /// As [`Row::dot`].
+    pub fn dot_wide(&self, kernels: &Kernels, w: &[f64]) -> f64 {
+        assert!(w.len() >= self.width());
+        kernels.run(DotWide { row: *self, w })
+    }
+
+    /// `w[c] += a · row[c]` in `f64`.
+    ///
+    /// # Panics
+    /// As [`Row::dot`].
+    pub fn add_to_wide(&self, kernels: &Kernels, a: f64, w: &mut [f64]) {
+        assert!(w.len() >= self.width());
+        kernels.run(AddWide { row: *self, a, w });
+    }
+
+    /// Asks for the row's memory, which is soon to be used.
+    pub fn prefetch(&self, kernels: &Kernels) {
+        kernels.run(Prefetch { row: *self });
+    }
+}
+
+/// Sums side by side, so that one need not wait for the other.
+const SUMS: usize = 4;
+
+/// Calls `f` with each vector of a packed row and the number of its first column.
+#[inline(always)]
+unsafe fn vectors<S: Simd>(row: Packed, mut f: impl FnMut(usize, S)) {
+    let all = S::LANES as u32;
+    let mut values = row.values.as_ptr();
+    for (word, &mask) in row.masks.iter().enumerate() {
+        for part in 0..WORD / S::LANES {
+            let bits = (u32::from(mask) >> (part as u32 * all)) & ((1 << all) - 1);
+            // SAFETY: `Packed::new` checked that 16 values follow for each word, so that LANES follow the
+            // values of all vectors before this one. The caller promises the instruction set.
+            unsafe {
+                f(word * WORD + part * S::LANES, S::expand(values, bits));
+                values = values.add(bits.count_ones() as usize);
+            }
+        }
+    }
+}
+
+struct Dot<'a> {
+    row: Row<'a>,
+    w: &'a [f32],
+}
+
+impl SimdOp for Dot<'_> {
+    type Output = f32;
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) -> f32 {
+        let w = self.w.as_ptr();
+        // SAFETY: `w` is as long as the row, rounded up to whole words where it is packed. The caller promises
+        // the instruction set.
+        unsafe {
+            let mut sums = [S::splat(0.0); SUMS];
+            match self.row {
+                Row::Dense(row) => {
+                    let from = row.as_ptr();
+                    let whole = row.len() / (SUMS * S::LANES) * SUMS;
+                    for v in (0..whole).step_by(SUMS) {
+                        for (i, sum) in sums.iter_mut().enumerate() {
+                            let at = (v + i) * S::LANES;
+                            *sum = S::load(from.add(at)).mul_add(S::load(w.add(at)), *sum);
+                        }
+                    }
+                    for at in (whole * S::LANES..row.len()).step_by(S::LANES) {
+                        let n = S::LANES.min(row.len() - at);
+                        let product =
+                            S::load_first(from.add(at), n).mul(S::load_first(w.add(at), n));
+                        sums[0] = sums[0].add(product);
+                    }
+                }
+                Row::Packed(row) => vectors::<S>(row, |at, x| {
+                    let sum = &mut sums[at / S::LANES % SUMS];
+                    *sum = x.mul_add(S::load(w.add(at)), *sum);
+                }),
+            }
+            let sum = sums[0].add(sums[1]).add(sums[2].add(sums[3]));
+            let mut lanes = [0f32; WORD];
+            sum.store(lanes.as_mut_ptr());
+            // Halves on halves: the compiler makes three or four additions of vectors of it.
+            let mut n = S::LANES / 2;
+            while n > 0 {
+                (0..n).for_each(|i| lanes[i] += lanes[i + n]);
+                n /= 2;
+            }
+            lanes[0]
+        }
+    }
+}
+
+struct Add<'a> {
+    row: Row<'a>,
+    a: f32,
+    w: &'a mut [f32],
+}
+
+impl SimdOp for Add<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let w = self.w.as_mut_ptr();
+        // SAFETY: as in `Dot`.
+        unsafe {
+            let a = S::splat(self.a);
+            match self.row {
+                Row::Dense(row) => {
+                    let from = row.as_ptr();
+                    let whole = row.len() / S::LANES * S::LANES;
+                    for at in (0..whole).step_by(S::LANES) {
+                        a.mul_add(S::load(from.add(at)), S::load(w.add(at))).store(w.add(at));
+                    }
+                    let n = row.len() - whole;
+                    let (x, y) =
+                        (S::load_first(from.add(whole), n), S::load_first(w.add(whole), n));
+                    a.mul_add(x, y).store_first(w.add(whole), n);
+                }
+                Row::Packed(row) => vectors::<S>(row, |at, x| {
+                    a.mul_add(x, S::load(w.add(at))).store(w.add(at));
+                }),
+            }
+        }
+    }
+}
+
+/// Calls `f` with 16 values of the row at a time and the number of their first column; missing ones are 0.
+#[inline(always)]
+unsafe fn words<S: Simd>(row: Row, mut f: impl FnMut(usize, &[f32; WORD])) {
+    let mut word = [0f32; WORD];
+    match row {
+        Row::Dense(row) => {
+            let (whole, rest) = row.as_chunks::<WORD>();
+            whole.iter().enumerate().for_each(|(i, x)| f(i * WORD, x));
+            word[..rest.len()].copy_from_slice(rest);
+            f(whole.len() * WORD, &word);
+        }
+        // SAFETY: a word has 16 elements; the caller promises the instruction set.
+        Row::Packed(row) => unsafe {
+            vectors::<S>(row, |at, x| {
+                let part = at % WORD;
+                x.store(word.as_mut_ptr().add(part));
+                if part + S::LANES == WORD {
+                    f(at - part, &word);
+                }
+            });
+        },
+    }
+}
+
+struct DotWide<'a> {
+    row: Row<'a>,
+    w: &'a [f64],
+}
+
+impl SimdOp for DotWide<'_> {
+    type Output = f64;
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) -> f64 {
+        let mut sums = [0f64; WORD];
+        let product = |at: usize, x: &[f32; WORD]| match self.w[at..].first_chunk::<WORD>() {
+            Some(w) => {
+                for ((sum, &x), &w) in sums.iter_mut().zip(x).zip(w) {
+                    *sum += f64::from(x) * w;
+                }
+            }
+            None => {
+                for ((sum, &x), &w) in sums.iter_mut().zip(x).zip(&self.w[at..]) {
+                    *sum += f64::from(x) * w;
+                }
+            }
+        };
+        // SAFETY: the caller promises the instruction set.
+        unsafe { words::<S>(self.row, product) };
+        let mut n = WORD / 2;
+        while n > 0 {
+            (0..n).for_each(|i| sums[i] += sums[i + n]);
+            n /= 2;
+        }
+        sums[0]
+    }
+}
+
+struct AddWide<'a> {
+    row: Row<'a>,
+    a: f64,
+    w: &'a mut [f64],
+}
+
+impl SimdOp for AddWide<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let Self { row, a, w } = self;
+        let sum = |at: usize, x: &[f32; WORD]| match w[at..].first_chunk_mut::<WORD>() {
+            Some(w) => w.iter_mut().zip(x).for_each(|(w, &x)| *w += a * f64::from(x)),
+            None => w[at..].iter_mut().zip(x).for_each(|(w, &x)| *w += a * f64::from(x)),
+        };
+        // SAFETY: the caller promises the instruction set.
+        unsafe { words::<S>(row, sum) };
+    }
+}
+
+struct Prefetch<'a> {
+    row: Row<'a>,
+}
+
+impl SimdOp for Prefetch<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let ask = |values: &[f32]| {
+            for line in values.chunks(WORD) {
+                // SAFETY: the caller promises the instruction set.
+                unsafe { S::prefetch(line.as_ptr()) };
+            }
+        };
+        match self.row {
+            Row::Dense(row) => ask(row),
+            Row::Packed(row) => {
+                for line in row.masks.chunks(2 * WORD) {
+                    // SAFETY: as above.
+                    unsafe { S::prefetch(line.as_ptr().cast()) };
+                }
+                // How many values are the row's own is not looked up: a quarter is usual.
+                ask(&row.values[..row.masks.len() * WORD / 4]);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::table::available;
+    use super::*;
+
+    /// A row of so many columns, one value in `sparse` not zero, and its packed form.
+    fn row(columns: usize, sparse: usize) -> (Vec<f32>, Vec<u16>, Vec<f32>) {
+        let value =
+            |c: usize| if c % sparse == 0 { (c * 37 % 101) as f32 / 16.0 + 0.5 } else { 0.0 };
+        let row: Vec<f32> = (0..columns).map(value).collect();
+        let bits = |w: &[f32]| w.iter().rev().fold(0, |m, &v| m << 1 | u16::from(v != 0.0));
+        let masks: Vec<u16> = row.chunks(WORD).map(bits).collect();
+        let mut values: Vec<f32> = row.iter().copied().filter(|&v| v != 0.0).collect();
+        // What follows a row is not its own.
+        values.resize(values.len() + masks.len() * WORD, 1e9);
+        (row, masks, values)
+    }
+
+    #[test]
+    fn every_set_multiplies_and_adds_both_layouts() {
+        for kernels in available() {
+            for columns in [1, 15, 16, 17, 63, 64, 65, 130, 4096] {
+                for sparse in [1, 2, 5, 1000] {
+                    let (dense, masks, values) = row(columns, sparse);
+                    let width = columns.next_multiple_of(WORD);
+                    let w: Vec<f32> =
+                        (0..width).map(|i| (i * 29 % 64) as f32 / 32.0 - 1.0).collect();
+                    let wide: Vec<f64> = w.iter().map(|&w| w.into()).collect();
+                    let pairs = || dense.iter().zip(&w).map(|(&x, &w)| f64::from(x) * f64::from(w));
+                    let (want, size): (f64, f64) = (pairs().sum(), pairs().map(f64::abs).sum());
+                    for row in [Row::Dense(&dense), Row::Packed(Packed::new(&masks, &values))] {
+                        let mut seen = vec![0.0; columns];
+                        row.each(|c, v| seen[c] += v);
+                        assert_eq!(seen, dense);
+                        let w = &w[..row.width()];
+                        let wide = &wide[..row.width()];
+                        let dot = f64::from(row.dot(kernels, w));
+                        assert!((dot - want).abs() <= 1e-6 * size, "{} {columns}", kernels.name());
+                        // Values and weights have few bits: sums in `f64` are exact.
+                        assert_eq!(row.dot_wide(kernels, wide), want);
+                        let mut sum = w.to_vec();
+                        row.add_to(kernels, 0.5, &mut sum);
+                        let mut sum_wide = wide.to_vec();
+                        row.add_to_wide(kernels, 0.5, &mut sum_wide);
+                        for c in 0..row.width() {
+                            let x = dense.get(c).copied().unwrap_or(0.0);
+                            assert_eq!(
+                                (sum[c], sum_wide[c]),
+                                (w[c] + 0.5 * x, wide[c] + 0.5 * f64::from(x))
+                            );
+                        }
+                        row.prefetch(kernels);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic]
+    fn values_that_end_too_early_are_refused() {
+        Packed::new(&[1, 1], &[0.0; 31]);
+    }
+}
