@@ -1,14 +1,16 @@
 //! Eight lanes: AVX2 and FMA (Intel since 2013, AMD since 2015).
 
-use super::simd::stamp_simd;
+use super::simd::{EXPANSIONS, stamp_simd};
 use std::arch::x86_64::*;
 
 stamp_simd! {
-    __m256 of 8 lanes, tiles of 6 rows:
+    __m256 of 8 lanes, __m256d twice, tiles of 6 rows:
     splat _mm256_set1_ps, load _mm256_loadu_ps, store _mm256_storeu_ps,
     mul_add _mm256_fmadd_ps,
     add _mm256_add_ps, sub _mm256_sub_ps, mul _mm256_mul_ps, div _mm256_div_ps,
     max _mm256_max_ps, min _mm256_min_ps;
+    wide_zero _mm256_setzero_pd, halves halves, wide_load _mm256_loadu_pd, wide_store _mm256_storeu_pd,
+    wide_fma _mm256_fmadd_pd, wide_splat _mm256_set1_pd;
     load_first load_first, store_first store_first, transpose transpose,
     rsqrt rsqrt, even even, expand expand, load_f16 load_f16, load_f24 load_f24, load_i8 load_i8
 }
@@ -33,6 +35,16 @@ unsafe fn load_first(from: *const f32, n: usize) -> __m256 {
 unsafe fn store_first(v: __m256, to: *mut f32, n: usize) {
     // SAFETY: lanes outside the mask are not written.
     unsafe { _mm256_maskstore_ps(to, first(n), v) }
+}
+
+/// Both halves as `f64`.
+#[inline(always)]
+unsafe fn halves(v: __m256) -> [__m256d; 2] {
+    // SAFETY: the caller promises the set.
+    unsafe {
+        let (low, high) = (_mm256_castps256_ps128(v), _mm256_extractf128_ps::<1>(v));
+        [_mm256_cvtps_pd(low), _mm256_cvtps_pd(high)]
+    }
 }
 
 /// An estimate of 12 bits and one step of Newton's method: `r · (3 − x·r²) / 2`.
@@ -68,24 +80,6 @@ unsafe fn load_i8(from: *const i8) -> __m256 {
     // SAFETY: the caller promises the set and eight readable values.
     unsafe { _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(from.cast()))) }
 }
-
-/// For each mask the value that comes into each lane; a negative number where none does.
-static EXPANSIONS: [[i32; 8]; 256] = {
-    let mut table = [[-1; 8]; 256];
-    let mut mask = 0;
-    while mask < 256 {
-        let (mut lane, mut next) = (0, 0);
-        while lane < 8 {
-            if mask >> lane & 1 == 1 {
-                table[mask][lane] = next;
-                next += 1;
-            }
-            lane += 1;
-        }
-        mask += 1;
-    }
-    table
-};
 
 #[inline(always)]
 unsafe fn expand(from: *const f32, mask: u32) -> __m256 {

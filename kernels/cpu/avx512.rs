@@ -4,11 +4,13 @@ use super::simd::stamp_simd;
 use std::arch::x86_64::*;
 
 stamp_simd! {
-    __m512 of 16 lanes, tiles of 14 rows:
+    __m512 of 16 lanes, __m512d twice, tiles of 14 rows:
     splat _mm512_set1_ps, load _mm512_loadu_ps, store _mm512_storeu_ps,
     mul_add _mm512_fmadd_ps,
     add _mm512_add_ps, sub _mm512_sub_ps, mul _mm512_mul_ps, div _mm512_div_ps,
     max _mm512_max_ps, min _mm512_min_ps;
+    wide_zero _mm512_setzero_pd, halves halves, wide_load _mm512_loadu_pd, wide_store _mm512_storeu_pd,
+    wide_fma _mm512_fmadd_pd, wide_splat _mm512_set1_pd;
     load_first load_first, store_first store_first, transpose transpose,
     rsqrt rsqrt, even even, expand expand, load_f16 load_f16, load_f24 load_f24, load_i8 load_i8
 }
@@ -29,6 +31,17 @@ unsafe fn load_first(from: *const f32, n: usize) -> __m512 {
 unsafe fn store_first(v: __m512, to: *mut f32, n: usize) {
     // SAFETY: lanes outside the mask are not written.
     unsafe { _mm512_mask_storeu_ps(to, first(n), v) }
+}
+
+/// Both halves as `f64`.
+#[inline(always)]
+unsafe fn halves(v: __m512) -> [__m512d; 2] {
+    // SAFETY: the caller promises the set.
+    unsafe {
+        let high = _mm512_extractf64x4_pd::<1>(_mm512_castps_pd(v));
+        let (low, high) = (_mm512_castps512_ps256(v), _mm256_castpd_ps(high));
+        [_mm512_cvtps_pd(low), _mm512_cvtps_pd(high)]
+    }
 }
 
 /// An estimate of 14 bits and one step of Newton's method: `r · (3 − x·r²) / 2`.

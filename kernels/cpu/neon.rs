@@ -24,9 +24,47 @@ static EXPANSIONS: [[u8; 16]; 16] = {
 
 // SAFETY: the trait's callers promise the pointers; the instruction set is part of the target.
 unsafe impl Simd for float32x4_t {
+    type Wide = [f64; 4];
     const LANES: usize = 4;
     // Of 32 registers 24 hold sums, two B and one A.
     const TILE_ROWS: usize = 12;
+
+    #[inline(always)]
+    unsafe fn wide_zero() -> Self::Wide {
+        [0.0; 4]
+    }
+
+    #[inline(always)]
+    unsafe fn wide_mul_add(self, w: *const f64, mut sum: Self::Wide) -> Self::Wide {
+        // SAFETY: the caller promises four readable values.
+        let (x, w) = unsafe {
+            (std::mem::transmute::<Self, [f32; 4]>(self), w.cast::<[f64; 4]>().read_unaligned())
+        };
+        for i in 0..4 {
+            sum[i] += f64::from(x[i]) * w[i];
+        }
+        sum
+    }
+
+    #[inline(always)]
+    unsafe fn wide_sum(sums: Self::Wide) -> f64 {
+        sums.iter().sum()
+    }
+
+    #[inline(always)]
+    unsafe fn wide_add_to(self, a: f64, w: *mut f64) {
+        // SAFETY: the caller promises four readable and writable values.
+        unsafe {
+            let (x, mut sum) = (
+                std::mem::transmute::<Self, [f32; 4]>(self),
+                w.cast::<[f64; 4]>().read_unaligned(),
+            );
+            for i in 0..4 {
+                sum[i] += a * f64::from(x[i]);
+            }
+            w.cast::<[f64; 4]>().write_unaligned(sum);
+        }
+    }
 
     #[inline(always)]
     unsafe fn splat(value: f32) -> Self {

@@ -1,13 +1,46 @@
 //! Eight lanes on any machine: the `wide` crate, whose lanes the compiler maps to what the target's
 //! baseline has (two SSE registers on x86-64, two NEON registers on AArch64).
 
-use super::simd::Simd;
+use super::simd::{EXPANSIONS, Simd};
 use wide::f32x8;
 
 // SAFETY: `wide` is safe code for the baseline; the pointers are the caller's promise.
 unsafe impl Simd for f32x8 {
+    type Wide = [f64; 8];
     const LANES: usize = 8;
     const TILE_ROWS: usize = 2;
+
+    #[inline(always)]
+    unsafe fn wide_zero() -> Self::Wide {
+        [0.0; 8]
+    }
+
+    #[inline(always)]
+    unsafe fn wide_mul_add(self, w: *const f64, mut sum: Self::Wide) -> Self::Wide {
+        // SAFETY: the caller promises eight readable values.
+        let (x, w) = unsafe { (self.to_array(), w.cast::<[f64; 8]>().read_unaligned()) };
+        for i in 0..8 {
+            sum[i] += f64::from(x[i]) * w[i];
+        }
+        sum
+    }
+
+    #[inline(always)]
+    unsafe fn wide_sum(sums: Self::Wide) -> f64 {
+        sums.iter().sum()
+    }
+
+    #[inline(always)]
+    unsafe fn wide_add_to(self, a: f64, w: *mut f64) {
+        // SAFETY: the caller promises eight readable and writable values.
+        unsafe {
+            let (x, mut sum) = (self.to_array(), w.cast::<[f64; 8]>().read_unaligned());
+            for i in 0..8 {
+                sum[i] += a * f64::from(x[i]);
+            }
+            w.cast::<[f64; 8]>().write_unaligned(sum);
+        }
+    }
 
     #[inline(always)]
     unsafe fn splat(value: f32) -> Self {
@@ -85,16 +118,11 @@ unsafe impl Simd for f32x8 {
 
     #[inline(always)]
     unsafe fn expand(from: *const f32, mask: u32) -> Self {
+        // Lanes without a value take one that stays zero: −1 is 15 in four bits.
+        let mut values = [0f32; 16];
         // SAFETY: the caller promises eight readable values.
-        let values = unsafe { from.cast::<[f32; 8]>().read_unaligned() };
-        let mut next = 0;
-        Self::new(std::array::from_fn(|lane| match mask >> lane & 1 {
-            1 => {
-                next += 1;
-                values[next - 1]
-            }
-            _ => 0.0,
-        }))
+        unsafe { from.copy_to_nonoverlapping(values.as_mut_ptr(), 8) };
+        Self::new(EXPANSIONS[mask as usize & 255].map(|i| values[i as usize & 15]))
     }
 
     #[inline(always)]

@@ -59,8 +59,12 @@ impl Row<'_> {
             Self::Packed(row) => {
                 let mut values = row.values.iter();
                 for (word, &mask) in row.masks.iter().enumerate() {
-                    let bits = (0..WORD).filter(|bit| mask >> bit & 1 == 1);
-                    bits.zip(&mut values).for_each(|(bit, &v)| f(word * WORD + bit, v));
+                    let mut bits = mask;
+                    let own = values.by_ref().take(mask.count_ones() as usize);
+                    for &v in own {
+                        f(word * WORD + bits.trailing_zeros() as usize, v);
+                        bits &= bits - 1;
+                    }
                 }
             }
         }
@@ -101,30 +105,59 @@ impl Row<'_> {
         assert!(w.len() >= self.width());
         kernels.run(AddWide { row: *self, a, w });
     }
-
-    /// Asks for the row's memory, which is soon to be used.
-    pub fn prefetch(&self, kernels: &Kernels) {
-        kernels.run(Prefetch { row: *self });
-    }
 }
 
 /// Sums side by side, so that one need not wait for the other.
 const SUMS: usize = 4;
 
-/// Calls `f` with each vector of a packed row and the number of its first column.
-#[inline(always)]
-unsafe fn vectors<S: Simd>(row: Packed, mut f: impl FnMut(usize, S)) {
-    let all = S::LANES as u32;
-    let mut values = row.values.as_ptr();
-    for (word, &mask) in row.masks.iter().enumerate() {
+/// The vectors of a packed row, one after the other.
+struct Vectors {
+    values: *const f32,
+}
+
+impl Vectors {
+    /// Calls `f` with the vectors of a word of bits, the number of their first column, and which of [`SUMS`]
+    /// sums they go to.
+    ///
+    /// # Safety
+    /// LANES values must follow; the caller promises the instruction set.
+    #[inline(always)]
+    unsafe fn word<S: Simd>(
+        &mut self,
+        number: usize,
+        mask: u16,
+        sum: usize,
+        f: &mut impl FnMut(usize, usize, S),
+    ) {
         for part in 0..WORD / S::LANES {
-            let bits = (u32::from(mask) >> (part as u32 * all)) & ((1 << all) - 1);
-            // SAFETY: `Packed::new` checked that 16 values follow for each word, so that LANES follow the
-            // values of all vectors before this one. The caller promises the instruction set.
+            let bits = u32::from(mask) >> (part * S::LANES) & ((1 << S::LANES) - 1);
+            let sum = (sum * (WORD / S::LANES) + part) % SUMS;
+            // SAFETY: the caller's promise.
             unsafe {
-                f(word * WORD + part * S::LANES, S::expand(values, bits));
-                values = values.add(bits.count_ones() as usize);
+                f(number * WORD + part * S::LANES, sum, S::expand(self.values, bits));
+                self.values = self.values.add(bits.count_ones() as usize);
             }
+        }
+    }
+}
+
+/// Calls `f` with each vector of a packed row, the number of its first column, and which of [`SUMS`] sums it
+/// may go to: always the same at the same place of the code, so that sums stay in registers.
+#[inline(always)]
+unsafe fn vectors<S: Simd>(row: Packed, mut f: impl FnMut(usize, usize, S)) {
+    let mut next = Vectors { values: row.values.as_ptr() };
+    let (groups, rest) = row.masks.as_chunks::<SUMS>();
+    // SAFETY: `Packed::new` checked that 16 values follow for each word, so that LANES follow the values of
+    // all vectors before the last one. The caller promises the instruction set.
+    unsafe {
+        for (g, masks) in groups.iter().enumerate() {
+            next.word::<S>(g * SUMS, masks[0], 0, &mut f);
+            next.word::<S>(g * SUMS + 1, masks[1], 1, &mut f);
+            next.word::<S>(g * SUMS + 2, masks[2], 2, &mut f);
+            next.word::<S>(g * SUMS + 3, masks[3], 3, &mut f);
+        }
+        for (i, &mask) in rest.iter().enumerate() {
+            next.word::<S>(groups.len() * SUMS + i, mask, 0, &mut f);
         }
     }
 }
@@ -161,9 +194,8 @@ impl SimdOp for Dot<'_> {
                         sums[0] = sums[0].add(product);
                     }
                 }
-                Row::Packed(row) => vectors::<S>(row, |at, x| {
-                    let sum = &mut sums[at / S::LANES % SUMS];
-                    *sum = x.mul_add(S::load(w.add(at)), *sum);
+                Row::Packed(row) => vectors::<S>(row, |at, sum, x| {
+                    sums[sum] = x.mul_add(S::load(w.add(at)), sums[sum]);
                 }),
             }
             let sum = sums[0].add(sums[1]).add(sums[2].add(sums[3]));
@@ -207,35 +239,11 @@ impl SimdOp for Add<'_> {
                         (S::load_first(from.add(whole), n), S::load_first(w.add(whole), n));
                     a.mul_add(x, y).store_first(w.add(whole), n);
                 }
-                Row::Packed(row) => vectors::<S>(row, |at, x| {
+                Row::Packed(row) => vectors::<S>(row, |at, _, x| {
                     a.mul_add(x, S::load(w.add(at))).store(w.add(at));
                 }),
             }
         }
-    }
-}
-
-/// Calls `f` with 16 values of the row at a time and the number of their first column; missing ones are 0.
-#[inline(always)]
-unsafe fn words<S: Simd>(row: Row, mut f: impl FnMut(usize, &[f32; WORD])) {
-    let mut word = [0f32; WORD];
-    match row {
-        Row::Dense(row) => {
-            let (whole, rest) = row.as_chunks::<WORD>();
-            whole.iter().enumerate().for_each(|(i, x)| f(i * WORD, x));
-            word[..rest.len()].copy_from_slice(rest);
-            f(whole.len() * WORD, &word);
-        }
-        // SAFETY: a word has 16 elements; the caller promises the instruction set.
-        Row::Packed(row) => unsafe {
-            vectors::<S>(row, |at, x| {
-                let part = at % WORD;
-                x.store(word.as_mut_ptr().add(part));
-                if part + S::LANES == WORD {
-                    f(at - part, &word);
-                }
-            });
-        },
     }
 }
 
@@ -249,27 +257,29 @@ impl SimdOp for DotWide<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) -> f64 {
-        let mut sums = [0f64; WORD];
-        let product = |at: usize, x: &[f32; WORD]| match self.w[at..].first_chunk::<WORD>() {
-            Some(w) => {
-                for ((sum, &x), &w) in sums.iter_mut().zip(x).zip(w) {
-                    *sum += f64::from(x) * w;
+        let w = self.w.as_ptr();
+        // SAFETY: as in `Dot`; what is behind the last whole vector goes through memory that is long enough.
+        unsafe {
+            let mut sums = [S::wide_zero(); SUMS];
+            match self.row {
+                Row::Dense(row) => {
+                    let (from, whole) = (row.as_ptr(), row.len() / S::LANES * S::LANES);
+                    for (v, at) in (0..whole).step_by(S::LANES).enumerate() {
+                        let sum = &mut sums[v % 2];
+                        *sum = S::load(from.add(at)).wide_mul_add(w.add(at), *sum);
+                    }
+                    let n = row.len() - whole;
+                    let mut rest = [0f64; WORD];
+                    rest[..n].copy_from_slice(&self.w[whole..row.len()]);
+                    let last = S::load_first(from.add(whole), n);
+                    sums[0] = last.wide_mul_add(rest.as_ptr(), sums[0]);
                 }
+                Row::Packed(row) => vectors::<S>(row, |at, sum, x| {
+                    sums[sum] = x.wide_mul_add(w.add(at), sums[sum]);
+                }),
             }
-            None => {
-                for ((sum, &x), &w) in sums.iter_mut().zip(x).zip(&self.w[at..]) {
-                    *sum += f64::from(x) * w;
-                }
-            }
-        };
-        // SAFETY: the caller promises the instruction set.
-        unsafe { words::<S>(self.row, product) };
-        let mut n = WORD / 2;
-        while n > 0 {
-            (0..n).for_each(|i| sums[i] += sums[i + n]);
-            n /= 2;
+            sums.map(|sum| S::wide_sum(sum)).iter().sum()
         }
-        sums[0]
     }
 }
 
@@ -284,40 +294,20 @@ impl SimdOp for AddWide<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        let Self { row, a, w } = self;
-        let sum = |at: usize, x: &[f32; WORD]| match w[at..].first_chunk_mut::<WORD>() {
-            Some(w) => w.iter_mut().zip(x).for_each(|(w, &x)| *w += a * f64::from(x)),
-            None => w[at..].iter_mut().zip(x).for_each(|(w, &x)| *w += a * f64::from(x)),
-        };
-        // SAFETY: the caller promises the instruction set.
-        unsafe { words::<S>(row, sum) };
-    }
-}
-
-struct Prefetch<'a> {
-    row: Row<'a>,
-}
-
-impl SimdOp for Prefetch<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    unsafe fn run<S: Simd>(self) {
-        let ask = |values: &[f32]| {
-            for line in values.chunks(WORD) {
-                // SAFETY: the caller promises the instruction set.
-                unsafe { S::prefetch(line.as_ptr()) };
-            }
-        };
-        match self.row {
-            Row::Dense(row) => ask(row),
-            Row::Packed(row) => {
-                for line in row.masks.chunks(2 * WORD) {
-                    // SAFETY: as above.
-                    unsafe { S::prefetch(line.as_ptr().cast()) };
+        let (a, w) = (self.a, self.w.as_mut_ptr());
+        // SAFETY: as in `DotWide`.
+        unsafe {
+            match self.row {
+                Row::Dense(row) => {
+                    let (from, whole) = (row.as_ptr(), row.len() / S::LANES * S::LANES);
+                    for at in (0..whole).step_by(S::LANES) {
+                        S::load(from.add(at)).wide_add_to(a, w.add(at));
+                    }
+                    for at in whole..row.len() {
+                        self.w[at] += a * f64::from(row[at]);
+                    }
                 }
-                // How many values are the row's own is not looked up: a quarter is usual.
-                ask(&row.values[..row.masks.len() * WORD / 4]);
+                Row::Packed(row) => vectors::<S>(row, |at, _, x| x.wide_add_to(a, w.add(at))),
             }
         }
     }
@@ -374,7 +364,6 @@ mod tests {
                                 (w[c] + 0.5 * x, wide[c] + 0.5 * f64::from(x))
                             );
                         }
-                        row.prefetch(kernels);
                     }
                 }
             }

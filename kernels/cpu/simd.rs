@@ -7,6 +7,24 @@
 /// Vectors in a row of a matrix product's tile, in every set.
 pub const TILE_VECTORS: usize = 2;
 
+/// For each mask of eight bits the value that comes into each lane; −1 where none does.
+pub(super) static EXPANSIONS: [[i32; 8]; 256] = {
+    let mut table = [[-1; 8]; 256];
+    let mut mask = 0;
+    while mask < 256 {
+        let (mut lane, mut next) = (0, 0);
+        while lane < 8 {
+            if mask >> lane & 1 == 1 {
+                table[mask][lane] = next;
+                next += 1;
+            }
+            lane += 1;
+        }
+        mask += 1;
+    }
+    table
+};
+
 /// One instruction set's vector of `f32`.
 ///
 /// # Safety
@@ -15,6 +33,9 @@ pub const TILE_VECTORS: usize = 2;
 pub unsafe trait Simd: Copy {
     /// Lanes of a vector.
     const LANES: usize;
+
+    /// As many `f64`: sums.
+    type Wide: Copy;
 
     /// Most rows of a matrix product's tile whose sums stay in registers beside its operands.
     const TILE_ROWS: usize;
@@ -128,6 +149,30 @@ pub unsafe trait Simd: Copy {
     /// As for the trait; `from` must be valid for `LANES` reads, and `mask` below `2^LANES`.
     unsafe fn expand(from: *const f32, mask: u32) -> Self;
 
+    /// Zeros.
+    ///
+    /// # Safety
+    /// As for the trait.
+    unsafe fn wide_zero() -> Self::Wide;
+
+    /// `self · w + sum` in each lane, in `f64`.
+    ///
+    /// # Safety
+    /// As for the trait; `w` must be valid for `LANES` reads.
+    unsafe fn wide_mul_add(self, w: *const f64, sum: Self::Wide) -> Self::Wide;
+
+    /// The sum of all lanes.
+    ///
+    /// # Safety
+    /// As for the trait.
+    unsafe fn wide_sum(sums: Self::Wide) -> f64;
+
+    /// `w += a · self` in each lane, in `f64`.
+    ///
+    /// # Safety
+    /// As for the trait; `w` must be valid for `LANES` reads and writes.
+    unsafe fn wide_add_to(self, a: f64, w: *mut f64);
+
     /// Reads `LANES` rows of `LANES` values, `from_row` apart, and writes their transpose in rows that
     /// are `to_row` apart.
     ///
@@ -159,15 +204,55 @@ pub trait SimdOp {
 /// signature as the trait's.
 #[cfg(target_arch = "x86_64")]
 macro_rules! stamp_simd {
-    ($vector:ident of $lanes:literal lanes, tiles of $rows:literal rows:
+    ($vector:ident of $lanes:literal lanes, $wide:ident twice, tiles of $rows:literal rows:
      splat $splat:ident, load $load:ident, store $store:ident, mul_add $mul_add:ident,
      $($name:ident $binary:ident),*;
+     wide_zero $wide_zero:ident, halves $halves:ident, wide_load $wide_load:ident,
+     wide_store $wide_store:ident, wide_fma $wide_fma:ident, wide_splat $wide_splat:ident;
      load_first $load_first:ident, store_first $store_first:ident, transpose $transpose:ident,
      rsqrt $rsqrt:ident, even $even:ident, expand $expand:ident, load_f16 $load_f16:ident, load_f24 $load_f24:ident, load_i8 $load_i8:ident) => {
         // SAFETY: the trait's callers promise the instruction set, and the pointers.
         unsafe impl $crate::cpu::simd::Simd for $vector {
+            type Wide = [$wide; 2];
             const LANES: usize = $lanes;
             const TILE_ROWS: usize = $rows;
+
+            #[inline(always)]
+            unsafe fn wide_zero() -> Self::Wide {
+                // SAFETY: the caller promises the instruction set.
+                unsafe { [$wide_zero(); 2] }
+            }
+
+            #[inline(always)]
+            unsafe fn wide_mul_add(self, w: *const f64, [low, high]: Self::Wide) -> Self::Wide {
+                // SAFETY: the caller promises the instruction set and `LANES` readable values.
+                unsafe {
+                    let x = $halves(self);
+                    let half = w.add($lanes / 2);
+                    [$wide_fma(x[0], $wide_load(w), low), $wide_fma(x[1], $wide_load(half), high)]
+                }
+            }
+
+            #[inline(always)]
+            unsafe fn wide_sum([low, high]: Self::Wide) -> f64 {
+                let mut lanes = [0f64; $lanes];
+                // SAFETY: the caller promises the instruction set.
+                unsafe {
+                    $wide_store(lanes.as_mut_ptr(), low);
+                    $wide_store(lanes.as_mut_ptr().add($lanes / 2), high);
+                }
+                lanes.iter().sum()
+            }
+
+            #[inline(always)]
+            unsafe fn wide_add_to(self, a: f64, w: *mut f64) {
+                // SAFETY: the caller promises the instruction set and `LANES` values.
+                unsafe {
+                    let (x, a, half) = ($halves(self), $wide_splat(a), w.add($lanes / 2));
+                    $wide_store(w, $wide_fma(a, x[0], $wide_load(w)));
+                    $wide_store(half, $wide_fma(a, x[1], $wide_load(half)));
+                }
+            }
 
             #[inline(always)]
             unsafe fn splat(value: f32) -> Self {
@@ -312,6 +397,15 @@ mod tests {
                 check(a.min(b), |x| x.min(4.0));
                 check(a.even(S::load(x[n + 1..].as_ptr())), |x| 2.0 * x - 1.0);
                 near(2f32.powi(-22), a.rsqrt(), |x| x.sqrt().recip());
+                let w: Vec<f64> = x.iter().map(|&v| 0.5 + f64::from(v)).collect();
+                let dot: f64 = (0..n).map(|i| f64::from(x[i + 1]) * w[i]).sum();
+                let sums = a.wide_mul_add(w.as_ptr(), S::wide_zero());
+                assert_eq!(S::wide_sum(sums), dot);
+                assert_eq!(S::wide_sum(a.wide_mul_add(w.as_ptr(), sums)), 2.0 * dot);
+                let mut sum = w.clone();
+                a.wide_add_to(0.25, sum.as_mut_ptr());
+                let lane = |i: usize| w[i] + if i < n { 0.25 * f64::from(x[i + 1]) } else { 0.0 };
+                assert!((0..w.len()).all(|i| sum[i] == lane(i)));
                 for mask in 0..1u32 << n {
                     let mut y = vec![-1.0; n];
                     S::expand(x[1..].as_ptr(), mask).store(y.as_mut_ptr());

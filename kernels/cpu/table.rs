@@ -106,13 +106,13 @@ mod x86 {
     use super::SimdOp;
     use std::arch::x86_64::{__m256, __m512};
 
-    #[target_feature(enable = "avx512f")]
+    #[target_feature(enable = "avx512f,popcnt")]
     pub unsafe fn avx512<O: SimdOp>(op: O) -> O::Output {
         // SAFETY: this function is compiled for the set, which the caller detected.
         unsafe { op.run::<__m512>() }
     }
 
-    #[target_feature(enable = "avx2,fma,f16c")]
+    #[target_feature(enable = "avx2,fma,f16c,popcnt")]
     pub unsafe fn avx2<O: SimdOp>(op: O) -> O::Output {
         // SAFETY: this function is compiled for the set, which the caller detected.
         unsafe { op.run::<__m256>() }
@@ -157,11 +157,12 @@ static AVAILABLE: LazyLock<Vec<Kernels>> = LazyLock::new(|| {
     #[cfg(target_arch = "x86_64")]
     {
         found.extend(Amx::detect().map(|amx| Kernels { set: Set::Amx(amx) }));
-        if is_x86_feature_detected!("avx512f") {
+        let popcnt = is_x86_feature_detected!("popcnt");
+        if popcnt && is_x86_feature_detected!("avx512f") {
             found.push(Kernels { set: Set::Avx512 });
         }
         let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
-        if avx2 && is_x86_feature_detected!("f16c") {
+        if avx2 && popcnt && is_x86_feature_detected!("f16c") {
             found.push(Kernels { set: Set::Avx2 });
         }
     }

@@ -7,6 +7,12 @@
 
 use crate::error::{Error, Result};
 use likenet_kernels::cpu::rows::{Packed, Row, WORD};
+use likenet_kernels::memory::Buffer;
+use std::fmt;
+use std::ops::Deref;
+
+/// Rows of a block.
+const BLOCK: usize = 1024;
 
 /// How the rows of a matrix lie in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,35 +24,50 @@ pub enum Layout {
 }
 
 /// (rows, columns) of finite `f32`.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Matrix {
     columns: usize,
     rows: usize,
-    storage: Storage,
+    layout: Layout,
+    /// Blocks of [`BLOCK`] rows, on large pages: rows are visited in random order.
+    blocks: Vec<Block<Buffer<u16>, Buffer<f32>>>,
+    /// The rows behind them.
+    rest: Block<Vec<u16>, Vec<f32>>,
 }
 
-#[derive(Clone, Debug)]
-enum Storage {
-    Dense(Vec<f32>),
-    Packed {
-        /// (rows, ⌈columns / 16⌉): bit c % 16 of word c / 16 is set where column c is not zero.
-        masks: Vec<u16>,
-        /// The values that are not zero, row by row, and as many zeros as a row has columns, so that whole
-        /// vectors can be read from anywhere.
-        values: Vec<f32>,
-        /// Where each row begins in `values`, and the end.
-        starts: Vec<usize>,
-    },
+/// Some rows.
+#[derive(Clone, Default)]
+struct Block<M, V> {
+    /// (rows, ⌈columns / 16⌉): bit c % 16 of word c / 16 is set where column c is not zero; empty for dense rows.
+    masks: M,
+    /// Row by row the values, of packed rows those that are not zero; then as many zeros as a row has columns,
+    /// so that whole vectors can be read from anywhere.
+    values: V,
+    /// Where each row begins in `values`.
+    starts: Vec<usize>,
+}
+
+impl<M: Deref<Target = [u16]>, V: Deref<Target = [f32]>> Block<M, V> {
+    fn row(&self, row: usize, columns: usize, layout: Layout) -> Row<'_> {
+        let values = &self.values[self.starts[row]..];
+        match layout {
+            Layout::Dense => Row::Dense(&values[..columns]),
+            Layout::Packed => {
+                let words = columns.div_ceil(WORD);
+                Row::Packed(Packed::new(&self.masks[row * words..][..words], values))
+            }
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        size_of_val(&self.masks[..]) + size_of_val(&self.values[..]) + size_of_val(&self.starts[..])
+    }
 }
 
 impl Matrix {
     /// An empty matrix to which rows are added.
     pub fn new(columns: usize, layout: Layout) -> Self {
-        let storage = match layout {
-            Layout::Dense => Storage::Dense(vec![]),
-            Layout::Packed => Storage::Packed { masks: vec![], values: vec![], starts: vec![0] },
-        };
-        Self { columns, rows: 0, storage }
+        Self { columns, rows: 0, layout, blocks: vec![], rest: Block::default() }
     }
 
     /// Adds a row.
@@ -64,20 +85,32 @@ impl Matrix {
                 row[column]
             )));
         }
-        match &mut self.storage {
-            Storage::Dense(data) => data.extend_from_slice(row),
-            Storage::Packed { masks, values, starts } => {
+        let width = self.width();
+        let Block { masks, values, starts } = &mut self.rest;
+        values.truncate(values.len().saturating_sub(width));
+        starts.push(values.len());
+        match self.layout {
+            Layout::Dense => values.extend_from_slice(row),
+            Layout::Packed => {
                 for columns in row.chunks(WORD) {
                     let bits = columns.iter().rev().fold(0, |m, &v| m << 1 | u16::from(v != 0.0));
                     masks.push(bits);
                 }
-                values.truncate(starts[number]);
                 values.extend(row.iter().filter(|&&v| v != 0.0));
-                starts.push(values.len());
-                values.resize(values.len() + self.columns.next_multiple_of(WORD), 0.0);
             }
         }
+        values.resize(values.len() + width, 0.0);
         self.rows += 1;
+        if starts.len() == BLOCK {
+            let starts = std::mem::take(starts);
+            self.blocks.push(Block {
+                masks: (&masks[..]).into(),
+                values: (&values[..]).into(),
+                starts,
+            });
+            masks.clear();
+            values.clear();
+        }
         Ok(())
     }
 
@@ -98,31 +131,19 @@ impl Matrix {
 
     /// How the rows lie in memory.
     pub fn layout(&self) -> Layout {
-        match self.storage {
-            Storage::Dense(_) => Layout::Dense,
-            Storage::Packed { .. } => Layout::Packed,
-        }
+        self.layout
     }
 
     /// Bytes that the rows take.
     pub fn bytes(&self) -> usize {
-        match &self.storage {
-            Storage::Dense(data) => size_of_val(&data[..]),
-            Storage::Packed { masks, values, starts } => {
-                size_of_val(&masks[..]) + size_of_val(&values[..]) + size_of_val(&starts[..])
-            }
-        }
+        self.blocks.iter().map(Block::bytes).sum::<usize>() + self.rest.bytes()
     }
 
     /// One row as it lies in memory.
     pub fn row(&self, row: usize) -> Row<'_> {
-        match &self.storage {
-            Storage::Dense(data) => Row::Dense(&data[row * self.columns..][..self.columns]),
-            Storage::Packed { masks, values, starts } => {
-                let words = self.columns.div_ceil(WORD);
-                let masks = &masks[row * words..][..words];
-                Row::Packed(Packed::new(masks, &values[starts[row]..]))
-            }
+        match self.blocks.get(row / BLOCK) {
+            Some(block) => block.row(row % BLOCK, self.columns, self.layout),
+            None => self.rest.row(row % BLOCK, self.columns, self.layout),
         }
     }
 
@@ -135,6 +156,12 @@ impl Matrix {
                 row.each(|column, value| into[column] = value);
             }
         }
+    }
+}
+
+impl fmt::Debug for Matrix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} rows of {} columns, {:?}", self.rows, self.columns, self.layout)
     }
 }
 
@@ -159,6 +186,13 @@ mod tests {
                 for (r, row) in rows.iter().enumerate() {
                     matrix.read_row(r, &mut back);
                     assert_eq!(&back, row);
+                }
+                // Whole blocks, and some rows behind them.
+                let many = 2 * BLOCK + 3;
+                (5..many).for_each(|r| matrix.push(&rows[r % 5]).unwrap());
+                for r in [0, BLOCK - 1, BLOCK, 2 * BLOCK, many - 1] {
+                    matrix.read_row(r, &mut back);
+                    assert_eq!(back, rows[r % 5]);
                 }
             }
         }
