@@ -7,6 +7,10 @@
 //!
 //! A class is liked or not: labels are `bool`. Features are `f32`; sums that decide are `f64`.
 
+pub mod folds;
 pub mod matrix;
+pub mod mersenne;
+pub mod metrics;
+pub mod scale;
 
 pub use matrix::{Layout, Matrix};
