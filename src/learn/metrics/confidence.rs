@@ -10,6 +10,9 @@ use crate::rng::Rng;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 
+/// Far more than any number needs, and little memory.
+const MOST_REPEATS: usize = 10_000_000;
+
 /// What is judged, a value a sample.
 #[derive(Clone, Copy, Debug)]
 pub struct Judged<'a> {
@@ -72,8 +75,9 @@ fn repeat(
     seed: u64,
     one: impl Fn(&mut Rng) -> Result<f64> + Sync,
 ) -> Result<Vec<f64>> {
-    if repeats == 0 {
-        return Err(Error::Invalid("0 repeats: give at least 1, better 1000".into()));
+    if !(1..=MOST_REPEATS).contains(&repeats) {
+        let most = MOST_REPEATS;
+        return Err(Error::Invalid(format!("{repeats} repeats: give 1 to {most}, usually 1000")));
     }
     let mut root = Rng::new(seed);
     let seeds: Vec<u64> = (0..repeats).map(|_| root.bits()).collect();
@@ -265,7 +269,7 @@ mod tests {
         let p = |judged| permutation_test(roc_auc, judged, 9, 0).expect_err("no").to_string();
         assert!(p(sizes).contains("same size") && p(one).contains("one group"));
         assert!(p(few).contains("1 groups for 6") && p(class).contains("both classes"));
-        for (repeats, level) in [(0, 0.9), (9, 1.0), (9, f64::NAN)] {
+        for (repeats, level) in [(0, 0.9), (usize::MAX, 0.9), (9, 1.0), (9, f64::NAN)] {
             assert!(bootstrap(roc_auc, judged, repeats, level, 0).is_err(), "{repeats} {level}");
         }
         assert!(bootstrap(|_, _| Ok(f64::NAN), judged, 9, 0.9, 0).is_err());
