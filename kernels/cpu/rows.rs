@@ -88,6 +88,33 @@ impl Row<'_> {
         kernels.run(Add { row: *self, a, w });
     }
 
+    /// `w[c] += step(Σ row[c] · w[c]) · row[c]`: [`Row::dot`], and [`Row::add_to`] with what `step` makes of it,
+    /// where that is not 0. In between the row lies spread out in `scratch`.
+    ///
+    /// # Panics
+    /// As [`Row::dot`], and when `scratch` is shorter than `w`.
+    pub fn dot_and_add(
+        &self,
+        kernels: &Kernels,
+        w: &mut [f32],
+        scratch: &mut [f32],
+        step: impl FnOnce(f32) -> f32,
+    ) {
+        assert!(w.len() >= self.width() && scratch.len() >= w.len());
+        match *self {
+            Self::Dense(_) => match step(self.dot(kernels, w)) {
+                0.0 => {}
+                step => self.add_to(kernels, step, w),
+            },
+            Self::Packed(row) => {
+                let step = step(kernels.run(DotSpread { row, w, scratch }));
+                if step != 0.0 {
+                    Row::Dense(&scratch[..self.width()]).add_to(kernels, step, w);
+                }
+            }
+        }
+    }
+
     /// `Σ row[c] · w[c]` in `f64`.
     ///
     /// # Panics
@@ -104,6 +131,12 @@ impl Row<'_> {
     pub fn add_to_wide(&self, kernels: &Kernels, a: f64, w: &mut [f64]) {
         assert!(w.len() >= self.width());
         kernels.run(AddWide { row: *self, a, w });
+    }
+
+    /// Asks for the row's memory, which is soon to be used: rows in random order come twice as fast when
+    /// the next one is asked for before this one is multiplied.
+    pub fn prefetch(&self, kernels: &Kernels) {
+        kernels.run(Prefetch { row: *self });
     }
 }
 
@@ -198,16 +231,48 @@ impl SimdOp for Dot<'_> {
                     sums[sum] = x.mul_add(S::load(w.add(at)), sums[sum]);
                 }),
             }
-            let sum = sums[0].add(sums[1]).add(sums[2].add(sums[3]));
-            let mut lanes = [0f32; WORD];
-            sum.store(lanes.as_mut_ptr());
-            // Halves on halves: the compiler makes three or four additions of vectors of it.
-            let mut n = S::LANES / 2;
-            while n > 0 {
-                (0..n).for_each(|i| lanes[i] += lanes[i + n]);
-                n /= 2;
-            }
-            lanes[0]
+            total(sums)
+        }
+    }
+}
+
+/// The sum of all lanes of all sums.
+#[inline(always)]
+unsafe fn total<S: Simd>(sums: [S; SUMS]) -> f32 {
+    let mut lanes = [0f32; WORD];
+    // SAFETY: a word has as many elements as a vector has lanes, at least; the caller promises the instruction
+    // set.
+    unsafe { sums[0].add(sums[1]).add(sums[2].add(sums[3])).store(lanes.as_mut_ptr()) };
+    // Halves on halves: the compiler makes three or four additions of vectors of it.
+    let mut n = S::LANES / 2;
+    while n > 0 {
+        (0..n).for_each(|i| lanes[i] += lanes[i + n]);
+        n /= 2;
+    }
+    lanes[0]
+}
+
+struct DotSpread<'a> {
+    row: Packed<'a>,
+    w: &'a [f32],
+    scratch: &'a mut [f32],
+}
+
+impl SimdOp for DotSpread<'_> {
+    type Output = f32;
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) -> f32 {
+        let (w, scratch) = (self.w.as_ptr(), self.scratch.as_mut_ptr());
+        // SAFETY: both are as long as the row, rounded up to whole words. The caller promises the instruction
+        // set.
+        unsafe {
+            let mut sums = [S::splat(0.0); SUMS];
+            vectors::<S>(self.row, |at, sum, x| {
+                x.store(scratch.add(at));
+                sums[sum] = x.mul_add(S::load(w.add(at)), sums[sum]);
+            });
+            total(sums)
         }
     }
 }
@@ -313,6 +378,31 @@ impl SimdOp for AddWide<'_> {
     }
 }
 
+struct Prefetch<'a> {
+    row: Row<'a>,
+}
+
+impl SimdOp for Prefetch<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        // How many values a packed row has is not looked up: a quarter of its columns is usual.
+        let (masks, values): (&[u16], &[f32]) = match self.row {
+            Row::Dense(row) => (&[], row),
+            Row::Packed(row) => (row.masks, &row.values[..row.masks.len() * WORD / 4]),
+        };
+        for line in masks.chunks(2 * WORD) {
+            // SAFETY: the caller promises the instruction set.
+            unsafe { S::prefetch(line.as_ptr().cast()) };
+        }
+        for line in values.chunks(WORD) {
+            // SAFETY: as above.
+            unsafe { S::prefetch(line.as_ptr()) };
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::table::available;
@@ -345,6 +435,7 @@ mod tests {
                     let (want, size): (f64, f64) = (pairs().sum(), pairs().map(f64::abs).sum());
                     for row in [Row::Dense(&dense), Row::Packed(Packed::new(&masks, &values))] {
                         let mut seen = vec![0.0; columns];
+                        row.prefetch(kernels);
                         row.each(|c, v| seen[c] += v);
                         assert_eq!(seen, dense);
                         let w = &w[..row.width()];
@@ -355,6 +446,14 @@ mod tests {
                         assert_eq!(row.dot_wide(kernels, wide), want);
                         let mut sum = w.to_vec();
                         row.add_to(kernels, 0.5, &mut sum);
+                        let (mut both, mut scratch) = (w.to_vec(), vec![7.0; w.len()]);
+                        row.dot_and_add(kernels, &mut both, &mut scratch, |got| {
+                            assert_eq!(f64::from(got), dot);
+                            0.5
+                        });
+                        assert_eq!(both, sum);
+                        row.dot_and_add(kernels, &mut both, &mut scratch, |_| 0.0);
+                        assert_eq!(both, sum);
                         let mut sum_wide = wide.to_vec();
                         row.add_to_wide(kernels, 0.5, &mut sum_wide);
                         for c in 0..row.width() {

@@ -1,0 +1,150 @@
+//! Smooth losses by Newton's method in the weights (Keerthi and DeCoste 2005; Lin, Weng and Keerthi 2008).
+//!
+//! ```text
+//! g = w − C Σ slope(zᵢ) yᵢ xᵢ,   H = 1 + C Σ curvature(zᵢ) xᵢ xᵢᵀ,   H·d = −g,   w ← w + t·d
+//! ```
+//!
+//! The direction comes from conjugate gradients: a product with H is one pass through the samples that
+//! curve, in `f32`; gradients, scores and the line search are `f64`. The duality gap needs nothing more: with
+//! αᵢ = C·slope(zᵢ), for which each loss and its conjugate add up exactly, it is ½‖g‖².
+
+use super::passes::{dot, kernels, linear, scores, sum, sum_fast};
+use super::{Fit, Problem, Samples, Solver};
+use crate::error::Result;
+
+/// Products with H in one step, at most.
+const PRODUCTS: usize = 200;
+
+/// Halvings of a step, at most.
+const HALVINGS: usize = 40;
+
+struct Newton<'a> {
+    samples: &'a Samples<'a>,
+    problem: &'a Problem,
+    /// Weights, and the bias behind them.
+    w: Vec<f64>,
+    scores: Vec<f64>,
+}
+
+pub(super) fn solve(samples: &Samples, problem: &Problem, from: Option<&Fit>) -> Result<Fit> {
+    let width = samples.matrix.width();
+    let mut w = vec![0.0; width + 1];
+    let mut all = vec![0.0; samples.len()];
+    if let Some(fit) = from {
+        w[..fit.linear.weights.len()].copy_from_slice(&fit.linear.weights);
+        w[width] = if problem.intercept { fit.linear.bias } else { 0.0 };
+        all = scores(samples, &w[..width], w[width]);
+    }
+    let mut newton = Newton { samples, problem, w, scores: all };
+    let mut iterations = 0;
+    let (objective, gap, alphas) = loop {
+        let (objective, alphas) = (newton.objective(), newton.alphas());
+        let gradient = newton.gradient(&alphas);
+        let gap = 0.5 * dot(&gradient, &gradient);
+        let done = gap <= problem.tolerance * objective || iterations == problem.max_iterations;
+        if done || !newton.step(&gradient, objective) {
+            break (objective, gap, alphas);
+        }
+        iterations += 1;
+    };
+    let b = newton.w.pop().unwrap_or(0.0);
+    Ok(Fit {
+        converged: gap <= problem.tolerance * objective,
+        linear: linear(samples, newton.w, b),
+        objective,
+        gap,
+        iterations,
+        solver: Solver::Primal,
+        alphas,
+    })
+}
+
+impl Newton<'_> {
+    fn objective(&self) -> f64 {
+        let cost = |(i, s): (usize, &f64)| self.problem.loss.cost(self.samples.sign(i) * s);
+        let costs: f64 = self.scores.iter().enumerate().map(cost).sum();
+        0.5 * dot(&self.w, &self.w) + self.problem.c * costs
+    }
+
+    /// C · slope of each sample.
+    fn alphas(&self) -> Vec<f64> {
+        let slope = |(i, s): (usize, &f64)| self.problem.loss.slope(self.samples.sign(i) * s).0;
+        self.scores.iter().enumerate().map(|i| self.problem.c * slope(i)).collect()
+    }
+
+    fn gradient(&self, alphas: &[f64]) -> Vec<f64> {
+        let (mut sum, b) = sum(self.samples, |i| -alphas[i] * self.samples.sign(i));
+        sum.push(if self.problem.intercept { b } else { 0.0 });
+        sum.iter_mut().zip(&self.w).for_each(|(g, w)| *g += w);
+        sum
+    }
+
+    /// H · v.
+    fn product(&self, curvatures: &[f32], v: &[f32]) -> Vec<f32> {
+        let (v, b) = v.split_at(v.len() - 1);
+        let b = b[0];
+        let (mut sum, last) = sum_fast(self.samples, |i, row, sum| {
+            if curvatures[i] == 0.0 {
+                return 0.0;
+            }
+            let factor = curvatures[i] * (row.dot(kernels(), v) + b);
+            row.add_to(kernels(), factor, sum);
+            factor
+        });
+        sum.push(if self.problem.intercept { last } else { 0.0 });
+        sum.iter_mut().zip(v.iter().chain([&b])).for_each(|(s, v)| *s += v);
+        sum
+    }
+
+    /// Approximately −H⁻¹ g, by conjugate gradients, as exactly as the step is worth.
+    fn direction(&self, gradient: &[f64]) -> Vec<f64> {
+        let curvature = |(i, s): (usize, &f64)| self.problem.loss.slope(self.samples.sign(i) * s).1;
+        let all = self.scores.iter().enumerate();
+        let curvatures: Vec<f32> = all.map(|i| (self.problem.c * curvature(i)) as f32).collect();
+        let mut d = vec![0f64; gradient.len()];
+        let mut r: Vec<f64> = gradient.iter().map(|g| -g).collect();
+        let mut p: Vec<f32> = r.iter().map(|&r| r as f32).collect();
+        let mut norm = dot(&r, &r);
+        let end = norm * FORCING * FORCING;
+        for _ in 0..PRODUCTS {
+            if norm <= end {
+                break;
+            }
+            let q = self.product(&curvatures, &p);
+            let curve: f64 = p.iter().zip(&q).map(|(&p, &q)| f64::from(p) * f64::from(q)).sum();
+            let t = norm / curve;
+            d.iter_mut().zip(&p).for_each(|(d, &p)| *d += t * f64::from(p));
+            r.iter_mut().zip(&q).for_each(|(r, &q)| *r -= t * f64::from(q));
+            let next = dot(&r, &r);
+            let keep = next / norm;
+            p.iter_mut().zip(&r).for_each(|(p, &r)| *p = (r + keep * f64::from(*p)) as f32);
+            norm = next;
+        }
+        d
+    }
+
+    /// One step down, as long as it must be shortened; `false` where none goes down any more.
+    fn step(&mut self, gradient: &[f64], objective: f64) -> bool {
+        let d = self.direction(gradient);
+        let (along, b) = d.split_at(d.len() - 1);
+        let moves = scores(self.samples, along, b[0]);
+        let slope = dot(gradient, &d);
+        let (start, from) = (self.w.clone(), self.scores.clone());
+        let mut t = 1.0;
+        for _ in 0..HALVINGS {
+            let walk = |from: &[f64], along: &[f64]| -> Vec<f64> {
+                from.iter().zip(along).map(|(f, a)| f + t * a).collect()
+            };
+            (self.w, self.scores) = (walk(&start, &d), walk(&from, &moves));
+            if self.objective() <= objective + 1e-4 * t * slope {
+                return true;
+            }
+            t *= 0.5;
+        }
+        (self.w, self.scores) = (start, from);
+        false
+    }
+}
+
+/// How much of the gradient a step may leave.
+const FORCING: f64 = 0.05;

@@ -1,0 +1,108 @@
+//! What every solver does with all samples: margins, and sums of samples.
+//!
+//! Samples are taken in [`PARTS`] parts, side by side; sums of parts are added in order. So the results
+//! have the same bits on any number of threads.
+
+use super::{Linear, Samples};
+use likenet_kernels::cpu::rows::Row;
+use likenet_kernels::cpu::table::{Kernels, best};
+use rayon::prelude::*;
+use std::ops::Range;
+use std::sync::LazyLock;
+
+/// Parts that a pass is cut into.
+const PARTS: usize = 8;
+
+/// The instruction set that everything here runs on.
+static KERNELS: LazyLock<&'static Kernels> =
+    LazyLock::new(|| best().unwrap_or_else(|_| portable()));
+
+fn portable() -> &'static Kernels {
+    likenet_kernels::cpu::table::available().last().expect("the portable kernels are always there")
+}
+
+/// The kernels for rows.
+pub(super) fn kernels() -> &'static Kernels {
+    &KERNELS
+}
+
+/// ‖x‖² of each sample, the bias's 1 not among it.
+pub(super) fn norms(samples: &Samples) -> Vec<f64> {
+    let norm = |i| {
+        let mut sum = 0.0;
+        samples.row(i).each(|_, v| sum += f64::from(v) * f64::from(v));
+        sum
+    };
+    (0..samples.len()).into_par_iter().with_min_len(64).map(norm).collect()
+}
+
+/// a·b.
+pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+/// The parts of `n` samples.
+fn parts(n: usize) -> Vec<Range<usize>> {
+    (0..PARTS).map(|p| p * n / PARTS..(p + 1) * n / PARTS).collect()
+}
+
+/// w·x + b of each sample, in `f64`; `w` is as wide as the matrix says.
+pub(super) fn scores(samples: &Samples, w: &[f64], b: f64) -> Vec<f64> {
+    let score = |i| samples.row(i).dot_wide(kernels(), w) + b;
+    let parts = parts(samples.len()).into_par_iter();
+    parts.map(|part| part.map(score).collect::<Vec<f64>>()).collect::<Vec<_>>().concat()
+}
+
+/// Σ factor(i) · xᵢ and Σ factor(i), in `f64`; samples whose factor is 0 are not looked at.
+pub(super) fn sum(samples: &Samples, factor: impl Fn(usize) -> f64 + Sync) -> (Vec<f64>, f64) {
+    let part = |part: Range<usize>| {
+        let (mut w, mut b) = (vec![0.0; samples.matrix.width()], 0.0);
+        for i in part {
+            let factor = factor(i);
+            if factor != 0.0 {
+                samples.row(i).add_to_wide(kernels(), factor, &mut w);
+                b += factor;
+            }
+        }
+        (w, b)
+    };
+    let parts: Vec<_> = parts(samples.len()).into_par_iter().map(part).collect();
+    let mut parts = parts.into_iter();
+    let first = parts.next().unwrap_or_default();
+    parts.fold(first, |(mut w, b), (part, c)| {
+        w.iter_mut().zip(part).for_each(|(w, v)| *w += v);
+        (w, b + c)
+    })
+}
+
+/// `Σ each(i, xᵢ)`: what `each` adds to the vector it is given, in `f32`, summed over samples and parts.
+pub(super) fn sum_fast(
+    samples: &Samples,
+    each: impl Fn(usize, Row, &mut [f32]) -> f32 + Sync,
+) -> (Vec<f32>, f32) {
+    let part = |part: Range<usize>| {
+        let mut w = vec![0.0; samples.matrix.width()];
+        let b = part.map(|i| each(i, samples.row(i), &mut w)).sum::<f32>();
+        (w, b)
+    };
+    let parts: Vec<_> = parts(samples.len()).into_par_iter().map(part).collect();
+    let mut parts = parts.into_iter();
+    let first = parts.next().unwrap_or_default();
+    parts.fold(first, |(mut w, b), (part, c)| {
+        w.iter_mut().zip(part).for_each(|(w, v)| *w += v);
+        (w, b + c)
+    })
+}
+
+/// A solution from vectors as wide as the matrix says.
+pub(super) fn linear(samples: &Samples, mut w: Vec<f64>, b: f64) -> Linear {
+    w.truncate(samples.matrix.columns());
+    Linear { weights: w, bias: b }
+}
+
+/// Scores of rows of a matrix whose columns are the weights'.
+pub fn predict(linear: &Linear, samples: &Samples) -> Vec<f64> {
+    let mut w = linear.weights.clone();
+    w.resize(samples.matrix.width(), 0.0);
+    scores(samples, &w, linear.bias)
+}
