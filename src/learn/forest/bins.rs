@@ -1,0 +1,211 @@
+//! Columns as small whole numbers, so that a split is found by counting.
+//!
+//! Flows in: the rows to learn from. Flows out: for each value the number of its bin, column by column (large
+//! nodes read whole columns) and row by row (small nodes read few rows), and the smallest and largest
+//! value of each bin.
+//!
+//! Bins are in the order of the values. A column with no more distinct values than there are codes gets a
+//! bin for each: splits are exact then. Else zero, if it occurs, has its own and the others share out
+//! the distinct values evenly.
+
+use crate::error::{Error, Result};
+use crate::learn::Matrix;
+use crate::learn::matrix::Row;
+use rayon::prelude::*;
+
+/// Columns that are read from the matrix at once: a multiple of the 16 that share a word of a packed row.
+const BLOCK: usize = 128;
+
+/// Side of the squares that are transposed at once: their lines stay in the first cache.
+const TILE: usize = 64;
+
+/// The number of a bin.
+pub(super) trait Code: Copy + PartialEq + Default + Send + Sync + Into<u32> {
+    /// How many there are.
+    const COUNT: usize;
+    /// Whether a column with more values than that is refused.
+    const EXACT: bool;
+    /// The bin of that number, which is below the count.
+    fn new(number: usize) -> Self;
+}
+
+impl Code for u8 {
+    const COUNT: usize = 1 << u8::BITS;
+    const EXACT: bool = false;
+    fn new(number: usize) -> Self {
+        number as u8
+    }
+}
+
+impl Code for u16 {
+    const COUNT: usize = 1 << u16::BITS;
+    const EXACT: bool = true;
+    fn new(number: usize) -> Self {
+        number as u16
+    }
+}
+
+/// (rows, columns) of codes, both ways round.
+pub(super) struct Bins<C> {
+    rows: usize,
+    by_column: Vec<C>,
+    by_row: Vec<C>,
+    columns: Vec<Column<C>>,
+}
+
+/// What the codes of a column mean.
+struct Column<C> {
+    /// The smallest and the largest value of each bin.
+    ranges: Vec<[f32; 2]>,
+    /// The code that most rows have.
+    common: C,
+}
+
+impl<C: Code> Bins<C> {
+    /// Bins of `rows` of the matrix.
+    pub(super) fn new(matrix: &Matrix, rows: &[u32]) -> Result<Self> {
+        let (height, width) = (rows.len(), matrix.columns());
+        let mut by_column = vec![C::default(); height * width];
+        let blocks = by_column.par_chunks_mut(BLOCK * height).enumerate();
+        let columns: Result<Vec<Vec<_>>> = blocks
+            .map(|(block, codes)| {
+                let values = read_block(matrix, rows, block * BLOCK, codes.len() / height);
+                let mut order = Vec::with_capacity(height);
+                let columns = values.chunks(height).zip(codes.chunks_mut(height)).enumerate();
+                columns.map(|(c, (v, into))| bin(block * BLOCK + c, v, &mut order, into)).collect()
+            })
+            .collect();
+        let columns = columns?.into_iter().flatten().collect();
+        let by_row = transpose(&by_column, height, width);
+        Ok(Self { rows: height, by_column, by_row, columns })
+    }
+
+    /// How many columns there are.
+    pub(super) fn width(&self) -> usize {
+        self.columns.len()
+    }
+
+    /// The codes of a column.
+    pub(super) fn column(&self, column: usize) -> &[C] {
+        &self.by_column[column * self.rows..][..self.rows]
+    }
+
+    /// The codes of a row.
+    pub(super) fn row(&self, row: usize) -> &[C] {
+        &self.by_row[row * self.width()..][..self.width()]
+    }
+
+    /// The code that most rows have in a column.
+    pub(super) fn common(&self, column: usize) -> C {
+        self.columns[column].common
+    }
+
+    /// The middle between the largest value of one bin and the smallest of a later one: not below the
+    /// former and, whatever the rounding, below the latter.
+    pub(super) fn threshold(&self, column: usize, below: u32, above: u32) -> f32 {
+        let ranges = &self.columns[column].ranges;
+        let (low, high) = (ranges[below as usize][1], ranges[above as usize][0]);
+        let middle = (low as f64 / 2.0 + high as f64 / 2.0) as f32;
+        if middle < high { middle } else { low }
+    }
+}
+
+/// (`count` columns from `first`, rows) of the matrix.
+fn read_block(matrix: &Matrix, rows: &[u32], first: usize, count: usize) -> Vec<f32> {
+    let mut values = vec![0.0; count * rows.len()];
+    let mut put = |column: usize, row: usize, value| values[column * rows.len() + row] = value;
+    for (i, &row) in rows.iter().enumerate() {
+        match matrix.row(row as usize) {
+            Row::Dense(row) => {
+                row[first..first + count].iter().enumerate().for_each(|(c, &v)| put(c, i, v));
+            }
+            Row::Packed(masks, row) => {
+                let (before, masks) = masks.split_at(first / 16);
+                let skipped: u32 = before.iter().map(|mask| mask.count_ones()).sum();
+                let mut row = row[skipped as usize..].iter();
+                for (word, &mask) in masks[..count.div_ceil(16)].iter().enumerate() {
+                    let mut bits = mask;
+                    while bits != 0 {
+                        let value = *row.next().expect("a value for each bit");
+                        put(word * 16 + bits.trailing_zeros() as usize, i, value);
+                        bits &= bits - 1;
+                    }
+                }
+            }
+        }
+    }
+    values
+}
+
+/// Writes the codes of one column of values; `order` is room to sort in.
+fn bin<C: Code>(number: usize, values: &[f32], order: &mut Vec<u64>, codes: &mut [C]) -> Result<Column<C>> {
+    order.clear();
+    let filled = values.iter().enumerate().filter(|(_, v)| **v != 0.0);
+    order.extend(filled.map(|(row, &v)| (sortable(v) as u64) << 32 | row as u64));
+    order.sort_unstable();
+    let zeros = values.len() - order.len();
+    let negative = order.partition_point(|&key| key >> 32 < sortable(0.0) as u64);
+    // The distinct values in order, zero among them, each with its rows.
+    let (below, above) = order.split_at(negative);
+    let same = |a: &u64, b: &u64| a >> 32 == b >> 32;
+    let groups = || {
+        let zero = (zeros > 0).then_some(&[][..]);
+        below.chunk_by(same).chain(zero).chain(above.chunk_by(same))
+    };
+    let distinct = groups().count();
+    if C::EXACT && distinct > C::COUNT {
+        return Err(Error::Invalid(format!(
+            "column {number} has {distinct} different values: exact splits tell {} apart, use bins",
+            C::COUNT
+        )));
+    }
+    // Two bins are kept free: zero begins one, and the value after it another.
+    let quantile = |i| if distinct <= C::COUNT { i } else { i * (C::COUNT - 2) / distinct };
+    let mut ranges: Vec<[f32; 2]> = vec![];
+    let (mut zero, mut common, mut most) = (C::default(), C::default(), 0);
+    let (mut size, mut after_zero) = (0, false);
+    for (i, group) in groups().enumerate() {
+        let value = group.first().map_or(0.0, |&key| values[key as u32 as usize]);
+        if i == 0 || group.is_empty() || after_zero || quantile(i) != quantile(i - 1) {
+            ranges.push([value; 2]);
+            size = 0;
+        }
+        let last = ranges.len() - 1;
+        ranges[last][1] = value;
+        let code = C::new(last);
+        group.iter().for_each(|&key| codes[key as u32 as usize] = code);
+        after_zero = group.is_empty();
+        if after_zero {
+            zero = code;
+        }
+        size += if after_zero { zeros } else { group.len() };
+        if size > most {
+            (common, most) = (code, size);
+        }
+    }
+    if zero != C::default() {
+        let empty = values.iter().zip(codes).filter(|(v, _)| **v == 0.0);
+        empty.for_each(|(_, code)| *code = zero);
+    }
+    Ok(Column { ranges, common })
+}
+
+/// Bits of a finite number that are in the order of the numbers.
+fn sortable(value: f32) -> u32 {
+    let bits = value.to_bits();
+    bits ^ ((bits as i32 >> 31) as u32 | 1 << 31)
+}
+
+/// (height, width) from (width, height).
+fn transpose<C: Code>(columns: &[C], height: usize, width: usize) -> Vec<C> {
+    let mut rows = vec![C::default(); height * width];
+    rows.par_chunks_mut(TILE * width).enumerate().for_each(|(band, rows)| {
+        for first in (0..width).step_by(TILE) {
+            for (i, row) in rows.chunks_mut(width).enumerate() {
+                let cells = row[first..].iter_mut().take(TILE).enumerate();
+                cells.for_each(|(c, cell)| *cell = columns[(first + c) * height + band * TILE + i]);
+            }
+        }
+    });
+    rows
+}
