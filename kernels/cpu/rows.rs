@@ -368,9 +368,8 @@ impl SimdOp for AddWide<'_> {
                     for at in (0..whole).step_by(S::LANES) {
                         S::load(from.add(at)).wide_add_to(a, w.add(at));
                     }
-                    for at in whole..row.len() {
-                        self.w[at] += a * f64::from(row[at]);
-                    }
+                    let rest = self.w[whole..].iter_mut().zip(&row[whole..]);
+                    rest.for_each(|(w, &x)| *w += a * f64::from(x));
                 }
                 Row::Packed(row) => vectors::<S>(row, |at, _, x| x.wide_add_to(a, w.add(at))),
             }

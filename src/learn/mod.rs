@@ -8,6 +8,8 @@
 //! A class is liked or not: labels are `bool`. Features are `f32`; sums that decide are `f64`.
 
 pub mod folds;
+pub mod forest;
+pub mod linear;
 pub mod matrix;
 pub mod mersenne;
 pub mod metrics;

@@ -13,8 +13,11 @@ use crate::learn::Matrix;
 use crate::learn::matrix::Row;
 use rayon::prelude::*;
 
-/// Columns that are read from the matrix at once: a multiple of the 16 that share a word of a packed row.
+/// Columns that are read from the matrix at once: a multiple of those that share a word.
 const BLOCK: usize = 128;
+
+/// Columns that share a word of a packed row.
+const WORD: usize = u16::BITS as usize;
 
 /// Side of the squares that are transposed at once: their lines stay in the first cache.
 const TILE: usize = 64;
@@ -110,7 +113,7 @@ impl<C: Code> Bins<C> {
     }
 }
 
-/// (`count` columns from `first`, rows) of the matrix.
+/// (`count` columns from `first`, a multiple of 16; rows) of the matrix.
 fn read_block(matrix: &Matrix, rows: &[u32], first: usize, count: usize) -> Vec<f32> {
     let mut values = vec![0.0; count * rows.len()];
     let mut put = |column: usize, row: usize, value| values[column * rows.len() + row] = value;
@@ -120,14 +123,14 @@ fn read_block(matrix: &Matrix, rows: &[u32], first: usize, count: usize) -> Vec<
                 row[first..first + count].iter().enumerate().for_each(|(c, &v)| put(c, i, v));
             }
             Row::Packed(masks, row) => {
-                let (before, masks) = masks.split_at(first / 16);
+                let (before, masks) = masks.split_at(first / WORD);
                 let skipped: u32 = before.iter().map(|mask| mask.count_ones()).sum();
                 let mut row = row[skipped as usize..].iter();
-                for (word, &mask) in masks[..count.div_ceil(16)].iter().enumerate() {
+                for (word, &mask) in masks[..count.div_ceil(WORD)].iter().enumerate() {
                     let mut bits = mask;
                     while bits != 0 {
                         let value = *row.next().expect("a value for each bit");
-                        put(word * 16 + bits.trailing_zeros() as usize, i, value);
+                        put(word * WORD + bits.trailing_zeros() as usize, i, value);
                         bits &= bits - 1;
                     }
                 }
@@ -138,15 +141,20 @@ fn read_block(matrix: &Matrix, rows: &[u32], first: usize, count: usize) -> Vec<
 }
 
 /// Writes the codes of one column of values; `order` is room to sort in.
-fn bin<C: Code>(number: usize, values: &[f32], order: &mut Vec<u64>, codes: &mut [C]) -> Result<Column<C>> {
+fn bin<C: Code>(
+    number: usize,
+    values: &[f32],
+    order: &mut Vec<u64>,
+    codes: &mut [C],
+) -> Result<Column<C>> {
     order.clear();
-    let filled = values.iter().enumerate().filter(|(_, v)| **v != 0.0);
-    order.extend(filled.map(|(row, &v)| (sortable(v) as u64) << 32 | row as u64));
+    let filled = values.iter().enumerate().filter(|(_, value)| **value != 0.0);
+    order.extend(filled.map(|(row, &value)| u64::from(sortable(value)) << 32 | row as u64));
     order.sort_unstable();
     let zeros = values.len() - order.len();
-    let negative = order.partition_point(|&key| key >> 32 < sortable(0.0) as u64);
-    // The distinct values in order, zero among them, each with its rows.
+    let negative = order.partition_point(|key| key >> 32 < u64::from(sortable(0.0)));
     let (below, above) = order.split_at(negative);
+    // The distinct values in order, each with the keys of its rows; zero has none.
     let same = |a: &u64, b: &u64| a >> 32 == b >> 32;
     let groups = || {
         let zero = (zeros > 0).then_some(&[][..]);
@@ -155,18 +163,17 @@ fn bin<C: Code>(number: usize, values: &[f32], order: &mut Vec<u64>, codes: &mut
     let distinct = groups().count();
     if C::EXACT && distinct > C::COUNT {
         return Err(Error::Invalid(format!(
-            "column {number} has {distinct} different values: exact splits tell {} apart, use bins",
+            "column {number} has {distinct} different values, exact splits tell {} apart: use bins",
             C::COUNT
         )));
     }
-    // Two bins are kept free: zero begins one, and the value after it another.
+    // Two bins are kept back: zero begins one, and the value after it another.
     let quantile = |i| if distinct <= C::COUNT { i } else { i * (C::COUNT - 2) / distinct };
     let mut ranges: Vec<[f32; 2]> = vec![];
-    let (mut zero, mut common, mut most) = (C::default(), C::default(), 0);
-    let (mut size, mut after_zero) = (0, false);
+    let (mut common, mut most, mut size, mut after_zero) = (C::default(), 0, 0, false);
     for (i, group) in groups().enumerate() {
         let value = group.first().map_or(0.0, |&key| values[key as u32 as usize]);
-        if i == 0 || group.is_empty() || after_zero || quantile(i) != quantile(i - 1) {
+        if i == 0 || value == 0.0 || after_zero || quantile(i) != quantile(i - 1) {
             ranges.push([value; 2]);
             size = 0;
         }
@@ -174,18 +181,13 @@ fn bin<C: Code>(number: usize, values: &[f32], order: &mut Vec<u64>, codes: &mut
         ranges[last][1] = value;
         let code = C::new(last);
         group.iter().for_each(|&key| codes[key as u32 as usize] = code);
-        after_zero = group.is_empty();
+        after_zero = value == 0.0;
         if after_zero {
-            zero = code;
+            let cells = values.iter().zip(&mut *codes).filter(|(value, _)| **value == 0.0);
+            cells.for_each(|(_, cell)| *cell = code);
         }
         size += if after_zero { zeros } else { group.len() };
-        if size > most {
-            (common, most) = (code, size);
-        }
-    }
-    if zero != C::default() {
-        let empty = values.iter().zip(codes).filter(|(v, _)| **v == 0.0);
-        empty.for_each(|(_, code)| *code = zero);
+        (common, most) = if size > most { (code, size) } else { (common, most) };
     }
     Ok(Column { ranges, common })
 }
@@ -196,7 +198,7 @@ fn sortable(value: f32) -> u32 {
     bits ^ ((bits as i32 >> 31) as u32 | 1 << 31)
 }
 
-/// (height, width) from (width, height).
+/// (height, width) from (width, height), both ways in parallel bands of rows.
 fn transpose<C: Code>(columns: &[C], height: usize, width: usize) -> Vec<C> {
     let mut rows = vec![C::default(); height * width];
     rows.par_chunks_mut(TILE * width).enumerate().for_each(|(band, rows)| {
@@ -208,4 +210,89 @@ fn transpose<C: Code>(columns: &[C], height: usize, width: usize) -> Vec<C> {
         }
     });
     rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::learn::Layout;
+
+    fn column<C: Code>(values: &[f32]) -> (Bins<C>, Vec<u32>) {
+        let mut matrix = Matrix::new(1, Layout::Packed);
+        values.iter().for_each(|&value| matrix.push(&[value]).expect("a row"));
+        let rows: Vec<u32> = (0..values.len() as u32).collect();
+        let bins = Bins::new(&matrix, &rows).expect("bins");
+        let codes = bins.column(0).iter().map(|&code: &C| code.into()).collect();
+        (bins, codes)
+    }
+
+    #[test]
+    fn few_values_have_a_code_each_in_their_order() {
+        let (bins, codes) = column::<u8>(&[0.5, 0.0, -2.0, 0.0, 7.0, -0.0, 0.5, -1.0]);
+        assert_eq!(codes, [3, 2, 0, 2, 4, 2, 3, 1]);
+        assert_eq!(bins.common(0), 2);
+        assert_eq!(bins.threshold(0, 0, 1), -1.5);
+        assert_eq!(bins.threshold(0, 1, 4), 3.0);
+        let (next, tiny) = (1.0f32.next_up(), f32::from_bits(1));
+        for (low, high) in [(1.0, next), (next, next.next_up()), (0.0, tiny), (-f32::MAX, f32::MAX)]
+        {
+            let middle = column::<u8>(&[high, low]).0.threshold(0, 0, 1);
+            assert!(low <= middle && middle < high, "{low} <= {middle} < {high}");
+        }
+    }
+
+    #[test]
+    fn many_values_share_bins_evenly_and_zero_keeps_its_own() {
+        let values: Vec<f32> = (0..3000).map(|i| ((i * 7) % 1000) as f32 - 300.0).collect();
+        let (bins, codes) = column::<u8>(&values);
+        let mut sizes = [0; 256];
+        codes.iter().for_each(|&code| sizes[code as usize] += 1);
+        let zero = codes[values.iter().position(|&v| v == 0.0).expect("a zero")];
+        assert_eq!(sizes[zero as usize], 3, "three rows are zero");
+        assert!(sizes.iter().all(|&n| n <= 12), "{sizes:?}");
+        for (a, b) in values.iter().zip(&codes).zip(values[1..].iter().zip(&codes[1..])) {
+            assert!((a.0 <= b.0 && a.1 <= b.1) || (a.0 >= b.0 && a.1 >= b.1), "{a:?} {b:?}");
+        }
+        for (value, &code) in values.iter().zip(&codes) {
+            let [low, high] = bins.columns[0].ranges[code as usize];
+            assert!(low <= *value && *value <= high);
+        }
+        let (_, exact) = column::<u16>(&values);
+        assert!(values.iter().zip(exact).all(|(&value, code)| value + 300.0 == code as f32));
+    }
+
+    #[test]
+    fn both_ways_round_and_both_layouts_hold_the_same_codes() {
+        let (height, width) = (70, 150);
+        let mut dense = Matrix::new(width, Layout::Dense);
+        let mut packed = Matrix::new(width, Layout::Packed);
+        for r in 0..height {
+            let row: Vec<f32> = (0..width).map(|c| ((r * c + r) % 5) as f32 - 1.0).collect();
+            dense.push(&row).expect("a row");
+            packed.push(&row).expect("a row");
+        }
+        let rows: Vec<u32> = (0..height as u32).rev().step_by(2).collect();
+        let (a, b) = (Bins::<u8>::new(&dense, &rows), Bins::<u8>::new(&packed, &rows));
+        let (a, b) = (a.expect("bins"), b.expect("bins"));
+        assert_eq!((&a.by_column, &a.by_row), (&b.by_column, &b.by_row));
+        for (i, &row) in rows.iter().enumerate() {
+            for c in 0..width {
+                let value = ((row as usize * c + row as usize) % 5) as f32 - 1.0;
+                let code = a.row(i)[c];
+                assert_eq!(code, a.column(c)[i]);
+                assert_eq!(a.columns[c].ranges[code as usize], [value; 2], "row {row}, column {c}");
+            }
+        }
+    }
+
+    #[test]
+    fn exact_splits_refuse_what_they_cannot_tell_apart() {
+        let mut matrix = Matrix::new(1, Layout::Dense);
+        (0..65_537).for_each(|i| matrix.push(&[i as f32]).expect("a row"));
+        let rows: Vec<u32> = (0..65_537).collect();
+        let error = Bins::<u16>::new(&matrix, &rows).err().expect("an error").to_string();
+        assert!(error.contains("column 0 has 65537 different values"), "{error}");
+        assert!(Bins::<u16>::new(&matrix, &rows[1..]).is_ok());
+        assert!(Bins::<u8>::new(&matrix, &rows).is_ok());
+    }
 }
