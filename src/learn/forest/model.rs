@@ -252,7 +252,8 @@ mod tests {
 
     #[test]
     fn damaged_parts_are_refused() {
-        let damages: [(&str, fn(&mut Parts)); 14] = [
+        type Damage = fn(&mut Parts);
+        let damages: [(&str, Damage); 14] = [
             ("0 trees", |p| p.nodes.clear()),
             ("3 children", |p| p.children.truncate(3)),
             ("5 children", |p| p.children.push(0)),
