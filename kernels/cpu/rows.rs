@@ -52,6 +52,23 @@ impl Row<'_> {
         }
     }
 
+    /// Columns `first..first + count` as a row of their own; `first` is a multiple of 16.
+    ///
+    /// # Panics
+    /// When it is not, or the row ends before.
+    pub fn part(&self, first: usize, count: usize) -> Self {
+        assert!(first.is_multiple_of(WORD));
+        match *self {
+            Self::Dense(row) => Self::Dense(&row[first..first + count]),
+            Self::Packed(Packed { masks, values }) => {
+                let (before, masks) = masks.split_at(first / WORD);
+                let skipped: u32 = before.iter().map(|mask| mask.count_ones()).sum();
+                let masks = &masks[..count.div_ceil(WORD)];
+                Self::Packed(Packed { masks, values: &values[skipped as usize..] })
+            }
+        }
+    }
+
     /// The plain loop: calls `f` with each column and its value; zeros that are left out are left out.
     pub fn each(&self, mut f: impl FnMut(usize, f32)) {
         match self {
@@ -435,6 +452,11 @@ mod tests {
                     for row in [Row::Dense(&dense), Row::Packed(Packed::new(&masks, &values))] {
                         let mut seen = vec![0.0; columns];
                         row.prefetch(kernels);
+                        if columns > 40 {
+                            let mut part = vec![0.0; 32];
+                            row.part(16, 17).each(|c, v| part[c.min(31)] += v);
+                            assert_eq!(part[..16], dense[16..32]);
+                        }
                         row.each(|c, v| seen[c] += v);
                         assert_eq!(seen, dense);
                         let w = &w[..row.width()];

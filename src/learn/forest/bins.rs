@@ -10,14 +10,10 @@
 
 use crate::error::{Error, Result};
 use crate::learn::Matrix;
-use crate::learn::matrix::Row;
 use rayon::prelude::*;
 
 /// Columns that are read from the matrix at once: a multiple of those that share a word.
 const BLOCK: usize = 128;
-
-/// Columns that share a word of a packed row.
-const WORD: usize = u16::BITS as usize;
 
 /// Side of the squares that are transposed at once: their lines stay in the first cache.
 const TILE: usize = 64;
@@ -116,26 +112,9 @@ impl<C: Code> Bins<C> {
 /// (`count` columns from `first`, a multiple of 16; rows) of the matrix.
 fn read_block(matrix: &Matrix, rows: &[u32], first: usize, count: usize) -> Vec<f32> {
     let mut values = vec![0.0; count * rows.len()];
-    let mut put = |column: usize, row: usize, value| values[column * rows.len() + row] = value;
     for (i, &row) in rows.iter().enumerate() {
-        match matrix.row(row as usize) {
-            Row::Dense(row) => {
-                row[first..first + count].iter().enumerate().for_each(|(c, &v)| put(c, i, v));
-            }
-            Row::Packed(masks, row) => {
-                let (before, masks) = masks.split_at(first / WORD);
-                let skipped: u32 = before.iter().map(|mask| mask.count_ones()).sum();
-                let mut row = row[skipped as usize..].iter();
-                for (word, &mask) in masks[..count.div_ceil(WORD)].iter().enumerate() {
-                    let mut bits = mask;
-                    while bits != 0 {
-                        let value = *row.next().expect("a value for each bit");
-                        put(word * WORD + bits.trailing_zeros() as usize, i, value);
-                        bits &= bits - 1;
-                    }
-                }
-            }
-        }
+        let part = matrix.row(row as usize).part(first, count);
+        part.each(|column, value| values[column * rows.len() + i] = value);
     }
     values
 }

@@ -26,8 +26,8 @@ mod passes;
 mod problem;
 mod samples;
 
-pub use problem::{Fit, Linear, Loss, Penalty, Problem, Solver};
 pub use passes::predict;
+pub use problem::{Fit, Linear, Loss, Penalty, Problem, Solver};
 pub use samples::Samples;
 
 use crate::error::{Error, Result};

@@ -150,7 +150,7 @@ impl Problem {
         if !(self.c.is_finite() && self.c > 0.0) {
             return wrong(format!("C is {}: it must be a number above 0", self.c));
         }
-        if !(self.tolerance > 0.0) {
+        if self.tolerance.is_nan() || self.tolerance <= 0.0 {
             return wrong(format!("the tolerance is {}: it must be above 0", self.tolerance));
         }
         match (self.loss, self.penalty, self.solver) {
