@@ -16,7 +16,6 @@
 use super::face::{Face, HALVINGS};
 use super::passes::{dot, kernels, linear, norms, scores, sum};
 use super::{Fit, Loss, Problem, Samples, Solver};
-use crate::error::Result;
 use crate::rng::Rng;
 
 /// How many samples ahead a row is asked for.
@@ -67,7 +66,7 @@ struct Coordinate {
     y: f64,
 }
 
-pub(super) fn solve(samples: &Samples, problem: &Problem, from: Option<&Fit>) -> Result<Fit> {
+pub(super) fn solve(samples: &Samples, problem: &Problem, from: Option<&Fit>) -> Fit {
     let mut dual = Dual::new(samples, problem, from);
     let mut rng = Rng::new(problem.seed);
     let mut iterations = 0;
@@ -98,7 +97,7 @@ pub(super) fn solve(samples: &Samples, problem: &Problem, from: Option<&Fit>) ->
             (objective, gap) = dual.settle();
         }
     }
-    Ok(Fit {
+    Fit {
         converged: gap <= problem.tolerance * objective,
         linear: linear(samples, dual.w, dual.b),
         objective,
@@ -106,7 +105,7 @@ pub(super) fn solve(samples: &Samples, problem: &Problem, from: Option<&Fit>) ->
         iterations,
         solver: Solver::Dual,
         alphas: dual.coordinates.iter().map(|c| c.alpha).collect(),
-    })
+    }
 }
 
 impl<'a> Dual<'a> {

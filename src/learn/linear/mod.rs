@@ -19,8 +19,10 @@
 //! Each of them ends by the duality gap, which no solution can lie: the optimum is between the objective
 //! and the objective less the gap.
 
+mod cholesky;
 mod dual;
 mod face;
+mod gram;
 mod newton;
 mod passes;
 mod problem;
@@ -30,21 +32,45 @@ pub use passes::predict;
 pub use problem::{Fit, Linear, Loss, Penalty, Problem, Solver};
 pub use samples::Samples;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 
-/// Solves a problem; from an earlier fit's solution of the same samples, where there is one.
+/// Problems of the same samples, one after the other: each starts from the solution of the last one.
 ///
-/// A fit that did not converge is a fit all the same, and says so.
+/// Made for sweeps along C, smallest first.
+pub struct Path<'a> {
+    samples: Samples<'a>,
+    last: Option<Fit>,
+    gram: Option<gram::Gram>,
+}
+
+impl<'a> Path<'a> {
+    /// Fails when there are no samples, or they are of one class.
+    pub fn new(samples: Samples<'a>) -> Result<Self> {
+        samples.check()?;
+        Ok(Self { samples, last: None, gram: None })
+    }
+
+    /// Solves a problem. A fit that did not converge is a fit all the same, and says so.
+    ///
+    /// Fails when the problem makes no sense.
+    pub fn fit(&mut self, problem: &Problem) -> Result<&Fit> {
+        problem.check()?;
+        let (samples, from) = (&self.samples, self.last.as_ref());
+        let fit = match (problem.penalty, problem.solver(samples)) {
+            (Penalty::L1, _) => return Err(crate::error::Error::Invalid("L1".into())),
+            (Penalty::L2, Solver::Dual) => dual::solve(samples, problem, from),
+            (Penalty::L2, _) => newton::solve(samples, problem, from, &mut self.gram),
+        };
+        Ok(self.last.insert(fit))
+    }
+}
+
+/// Solves one problem.
 ///
 /// # Errors
-/// When there are no samples, they are of one class, or the problem makes no sense.
-pub fn fit(samples: &Samples, problem: &Problem, from: Option<&Fit>) -> Result<Fit> {
-    problem.check()?;
-    samples.check()?;
-    let warm = from.filter(|fit| fit.alphas.len() == samples.len());
-    match (problem.penalty, problem.solver(samples)?) {
-        (Penalty::L2, Solver::Dual) => dual::solve(samples, problem, warm),
-        (Penalty::L2, _) => newton::solve(samples, problem, warm),
-        (Penalty::L1, _) => Err(Error::Invalid("L1".into())),
-    }
+/// As [`Path::new`] and [`Path::fit`].
+pub fn fit(samples: &Samples, problem: &Problem) -> Result<Fit> {
+    let mut path = Path::new(*samples)?;
+    path.fit(problem)?;
+    path.last.ok_or_else(|| crate::error::Error::Invalid("nothing was solved".into()))
 }

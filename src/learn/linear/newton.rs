@@ -8,12 +8,15 @@
 //! curve, in `f32`; gradients, scores and the line search are `f64`. The duality gap needs nothing more: with
 //! αᵢ = C·slope(zᵢ), for which each loss and its conjugate add up exactly, it is ½‖g‖².
 
+use super::gram::Gram;
 use super::passes::{dot, kernels, linear, scores, sum, sum_fast};
 use super::{Fit, Problem, Samples, Solver};
-use crate::error::Result;
 
 /// Products with H in one step, at most.
 const PRODUCTS: usize = 200;
+
+/// Products in one step after which a better metric is made for it and all later ones.
+const PATIENCE: usize = 30;
 
 /// Halvings of a step, at most.
 const HALVINGS: usize = 40;
@@ -24,9 +27,16 @@ struct Newton<'a> {
     /// Weights, and the bias behind them.
     w: Vec<f64>,
     scores: Vec<f64>,
+    gram: &'a mut Option<Gram>,
 }
 
-pub(super) fn solve(samples: &Samples, problem: &Problem, from: Option<&Fit>) -> Result<Fit> {
+/// Solves a problem; `gram` is kept for later problems of the same samples.
+pub(super) fn solve(
+    samples: &Samples,
+    problem: &Problem,
+    from: Option<&Fit>,
+    gram: &mut Option<Gram>,
+) -> Fit {
     let width = samples.matrix.width();
     let mut w = vec![0.0; width + 1];
     let mut all = vec![0.0; samples.len()];
@@ -35,7 +45,7 @@ pub(super) fn solve(samples: &Samples, problem: &Problem, from: Option<&Fit>) ->
         w[width] = if problem.intercept { fit.linear.bias } else { 0.0 };
         all = scores(samples, &w[..width], w[width]);
     }
-    let mut newton = Newton { samples, problem, w, scores: all };
+    let mut newton = Newton { samples, problem, w, scores: all, gram };
     let mut iterations = 0;
     let (objective, gap, alphas) = loop {
         let (objective, alphas) = (newton.objective(), newton.alphas());
@@ -48,7 +58,7 @@ pub(super) fn solve(samples: &Samples, problem: &Problem, from: Option<&Fit>) ->
         iterations += 1;
     };
     let b = newton.w.pop().unwrap_or(0.0);
-    Ok(Fit {
+    Fit {
         converged: gap <= problem.tolerance * objective,
         linear: linear(samples, newton.w, b),
         objective,
@@ -56,7 +66,7 @@ pub(super) fn solve(samples: &Samples, problem: &Problem, from: Option<&Fit>) ->
         iterations,
         solver: Solver::Primal,
         alphas,
-    })
+    }
 }
 
 impl Newton<'_> {
@@ -97,30 +107,50 @@ impl Newton<'_> {
     }
 
     /// Approximately −H⁻¹ g, by conjugate gradients, as exactly as the step is worth.
-    fn direction(&self, gradient: &[f64]) -> Vec<f64> {
+    fn direction(&mut self, gradient: &[f64]) -> Vec<f64> {
         let curvature = |(i, s): (usize, &f64)| self.problem.loss.slope(self.samples.sign(i) * s).1;
         let all = self.scores.iter().enumerate();
         let curvatures: Vec<f32> = all.map(|i| (self.problem.c * curvature(i)) as f32).collect();
+        let end = FORCING * dot(gradient, gradient).sqrt();
         let mut d = vec![0f64; gradient.len()];
         let mut r: Vec<f64> = gradient.iter().map(|g| -g).collect();
-        let mut p: Vec<f32> = r.iter().map(|&r| r as f32).collect();
-        let mut norm = dot(&r, &r);
-        let end = norm * FORCING * FORCING;
-        for _ in 0..PRODUCTS {
-            if norm <= end {
+        let mut z = self.precondition(&r);
+        let mut p = z.clone();
+        let mut norm = dot(&r, &z);
+        for products in 0..PRODUCTS {
+            if dot(&r, &r).sqrt() <= end {
                 break;
             }
-            let q = self.product(&curvatures, &p);
-            let curve: f64 = p.iter().zip(&q).map(|(&p, &q)| f64::from(p) * f64::from(q)).sum();
+            if products == PATIENCE && self.gram.is_none() && self.make_gram() {
+                z = self.precondition(&r);
+                p = z.clone();
+                norm = dot(&r, &z);
+            }
+            let narrow: Vec<f32> = p.iter().map(|&p| p as f32).collect();
+            let q = self.product(&curvatures, &narrow);
+            let curve: f64 = p.iter().zip(&q).map(|(p, &q)| p * f64::from(q)).sum();
             let t = norm / curve;
-            d.iter_mut().zip(&p).for_each(|(d, &p)| *d += t * f64::from(p));
+            d.iter_mut().zip(&p).for_each(|(d, p)| *d += t * p);
             r.iter_mut().zip(&q).for_each(|(r, &q)| *r -= t * f64::from(q));
-            let next = dot(&r, &r);
-            let keep = next / norm;
-            p.iter_mut().zip(&r).for_each(|(p, &r)| *p = (r + keep * f64::from(*p)) as f32);
+            z = self.precondition(&r);
+            let next = dot(&r, &z);
+            p.iter_mut().zip(&z).for_each(|(p, z)| *p = z + next / norm * *p);
             norm = next;
         }
         d
+    }
+
+    /// M⁻¹ · r, or r where there is no M.
+    fn precondition(&self, r: &[f64]) -> Vec<f64> {
+        self.gram.as_ref().map_or_else(|| r.to_vec(), |gram| gram.solve(r))
+    }
+
+    /// Makes M where it is worth its memory.
+    fn make_gram(&mut self) -> bool {
+        if Gram::fits(self.samples) {
+            *self.gram = Gram::new(self.samples, 0.5 / self.problem.c);
+        }
+        self.gram.is_some()
     }
 
     /// One step down, as long as it must be shortened; `false` where none goes down any more.

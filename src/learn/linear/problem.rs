@@ -172,8 +172,8 @@ impl Problem {
     /// The dual's coordinates hinder one another the more, the larger C·‖x‖² is; Newton's method does not
     /// mind, but each of its steps takes tens of passes. Where they are equal was measured
     /// (docs/performance.md).
-    pub(super) fn solver(&self, samples: &Samples) -> Result<Solver> {
-        Ok(match (self.solver, self.loss, self.penalty) {
+    pub(super) fn solver(&self, samples: &Samples) -> Solver {
+        match (self.solver, self.loss, self.penalty) {
             (Solver::Auto, Loss::Logistic, _) | (Solver::Auto, _, Penalty::L1) => Solver::Primal,
             (Solver::Auto, Loss::Hinge, _) => Solver::Dual,
             (Solver::Auto, Loss::SquaredHinge, _) => {
@@ -183,9 +183,9 @@ impl Problem {
                 if large { Solver::Primal } else { Solver::Dual }
             }
             (solver, ..) => solver,
-        })
+        }
     }
 }
 
 /// C·‖x‖² above which the squared hinge is solved in the primal.
-const PRIMAL_ABOVE: f64 = 2.0;
+const PRIMAL_ABOVE: f64 = 10.0;
