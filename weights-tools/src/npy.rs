@@ -3,10 +3,10 @@
 use std::io;
 use std::path::Path;
 
-use npyz::{DType, NpyFile, Order, TypeChar, WriterBuilder as _};
+use npyz::{DType, Endianness, NpyFile, Order, TypeChar, WriterBuilder as _};
 
 use crate::blob::count;
-use crate::{Blob, Error, atomic, mapped};
+use crate::{Blob, Dtype, Error, atomic, mapped};
 
 /// More dimensions than any file here has, and few enough to index without recursion limits.
 const MAX_AXES: usize = 32;
@@ -18,9 +18,58 @@ pub fn read_f32(path: &Path) -> Result<Blob, Error> {
 
 /// [`read_f32`] from memory; `name` is for messages.
 pub fn read_f32_from_bytes(name: &str, bytes: &[u8]) -> Result<Blob, Error> {
-    let wrong =
-        |problem: String| Error::damaged(name, format!("not a .npy file to read: {problem}"));
-    check_header(bytes).map_err(&wrong)?;
+    let Array { shape, kind, size, order, .. } = parse(name, bytes)?;
+    let data: io::Result<Vec<f32>> = match (kind, size) {
+        (TypeChar::Float, 4) => values::<f32>(bytes, |v| v),
+        (TypeChar::Float, 8) => values::<f64>(bytes, |v| v as f32),
+        (TypeChar::Uint, 1) => values::<u8>(bytes, f32::from),
+        (TypeChar::Int, 8) => values::<i64>(bytes, |v| v as f32),
+        _ => {
+            return Err(wrong(
+                name,
+                format!("its type is {kind}{size}; f4, f8, u1 and i8 are read"),
+            ));
+        }
+    };
+    let data = data.map_err(|e| wrong(name, e.to_string()))?;
+    let data = if order == Order::Fortran { to_c_order(&shape, &data) } else { data };
+    Ok(Blob { shape, data })
+}
+
+/// Shape, type and first byte of an array that can be read as it lies there, row by row; `None` when it
+/// must be converted first.
+pub(crate) fn place(name: &str, bytes: &[u8]) -> Result<Option<(Vec<usize>, Dtype, usize)>, Error> {
+    let array = parse(name, bytes)?;
+    let dtype = match (array.kind, array.size) {
+        (TypeChar::Float, 4) => Some(Dtype::F32),
+        (TypeChar::Float, 8) => Some(Dtype::F64),
+        (TypeChar::Int, 8) => Some(Dtype::Other("I64")),
+        (TypeChar::Uint, 1) => Some(Dtype::Other("U8")),
+        _ => None,
+    };
+    let in_place = array.order == Order::C && array.endianness != Endianness::Big;
+    Ok(dtype.filter(|_| in_place).map(|dtype| (array.shape, dtype, array.start)))
+}
+
+/// What the header says, checked against the bytes that follow it.
+struct Array {
+    shape: Vec<usize>,
+    kind: TypeChar,
+    /// Bytes a value.
+    size: usize,
+    endianness: Endianness,
+    order: Order,
+    /// The first byte of the values.
+    start: usize,
+}
+
+fn wrong(name: &str, problem: String) -> Error {
+    Error::damaged(name, format!("not a .npy file to read: {problem}"))
+}
+
+fn parse(name: &str, bytes: &[u8]) -> Result<Array, Error> {
+    let wrong = |problem: String| wrong(name, problem);
+    check_header(bytes).map_err(wrong)?;
     let mut rest = bytes;
     let file = NpyFile::new(&mut rest).map_err(|e| wrong(e.to_string()))?;
     let shape = file.shape().iter().map(|&d| usize::try_from(d).ok()).collect::<Option<Vec<_>>>();
@@ -37,16 +86,8 @@ pub fn read_f32_from_bytes(name: &str, bytes: &[u8]) -> Result<Blob, Error> {
         let problem = format!("{dtype} {shape:?} needs other than the {stored} bytes that follow");
         return Err(wrong(problem));
     }
-    let data: io::Result<Vec<f32>> = match (dtype.type_char(), size) {
-        (TypeChar::Float, 4) => values::<f32>(bytes, |v| v),
-        (TypeChar::Float, 8) => values::<f64>(bytes, |v| v as f32),
-        (TypeChar::Uint, 1) => values::<u8>(bytes, f32::from),
-        (TypeChar::Int, 8) => values::<i64>(bytes, |v| v as f32),
-        _ => return Err(wrong(format!("its type is {dtype}; f4, f8, u1 and i8 are read"))),
-    };
-    let data = data.map_err(|e| wrong(e.to_string()))?;
-    let data = if order == Order::Fortran { to_c_order(&shape, &data) } else { data };
-    Ok(Blob { shape, data })
+    let (kind, endianness) = (dtype.type_char(), dtype.endianness());
+    Ok(Array { shape, kind, size, endianness, order, start: bytes.len() - stored })
 }
 
 /// What must hold before the header is given to the parser: it lies within the file, is short, and

@@ -64,12 +64,8 @@ pub(crate) fn decode(
     file: &str,
     bytes: &Bytes,
 ) -> Result<(Vec<LayerEntry>, Vec<Vec<Bytes>>), Error> {
-    let n = header_length(bytes).ok_or_else(|| {
-        Error::damaged(file, "not a safetensors file, or cut short: its header does not fit")
-    })?;
-    let header: Header = serde_json::from_slice(&bytes[8..8 + n])
-        .map_err(|e| Error::damaged(file, format!("the safetensors header is damaged: {e}")))?;
-    let values = bytes.slice(8 + n..);
+    let (header, end) = header(file, bytes)?;
+    let values = bytes.slice(end..);
     check_offsets(file, &header.tensors, values.len())?;
     let entries = match header.metadata.get(LAYERS) {
         Some(notes) => described(file, notes, &header.tensors)?,
@@ -87,6 +83,21 @@ pub(crate) fn decode(
     };
     let tensor_bytes = entries.iter().map(layer_bytes).collect();
     Ok((entries, tensor_bytes))
+}
+
+/// The header, and where it ends.
+fn header(file: &str, bytes: &[u8]) -> Result<(Header, usize), Error> {
+    let n = header_length(bytes).ok_or_else(|| {
+        Error::damaged(file, "not a safetensors file, or cut short: its header does not fit")
+    })?;
+    let header = serde_json::from_slice(&bytes[8..8 + n])
+        .map_err(|e| Error::damaged(file, format!("the safetensors header is damaged: {e}")))?;
+    Ok((header, 8 + n))
+}
+
+/// The texts that stand under `__metadata__`.
+pub(crate) fn metadata(file: &str, bytes: &[u8]) -> Result<HashMap<String, String>, Error> {
+    header(file, bytes).map(|(header, _)| header.metadata)
 }
 
 /// Every tensor's bytes must follow the last one's and the file must end with the last; the bytes
