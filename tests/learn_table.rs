@@ -141,7 +141,9 @@ fn blobs_of_safetensors() {
     assert!(table.names.is_none() && table.groups.is_none());
     let table = Source { blob: Some("fc7"), ..source(&path) }.read().unwrap();
     assert_eq!(rows(&table.matrix), [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]);
-    assert!(error(Source { blob: Some("fc8"), ..source(&path) }).contains("it has: fc7, a.b, label"));
+    assert!(
+        error(Source { blob: Some("fc8"), ..source(&path) }).contains("it has: fc7, a.b, label")
+    );
     let none = safetensors(&[("x", "F32", &[2], f32s(&[1.0, 2.0]))]);
     fs::write(&path, none).unwrap();
     assert!(error(source(&path)).contains("has no tensor of shape (rows, …)"));
@@ -168,6 +170,7 @@ fn a_csv_of_features() {
         ("a,b\n1,2\n3,inf\n", "x.csv:3: row 1, column 1: inf"),
         ("0.5,1\n0.25,2\n", "x.csv:1: '0.5' is no column's name"),
         (",a\n0,2\n", "x.csv:1: a column has no name"),
+        ("a,file,file\n1,x,y\n", "two columns are called 'file'"),
         ("file,label\nx,1\n", "has no features"),
         ("a,b\n", "has no features"),
         ("", "has no features"),
@@ -245,14 +248,22 @@ fn labels_by_file_by_row_and_in_order() {
     assert!(error.contains("1 of 3 rows have no label; the first is row 0 (a/1.jpg)"), "{error}");
     let by_row = "row,label\n2,1\n0,0\n1,0\n";
     assert_eq!(labelled(by_row, None, None).unwrap().labels.unwrap(), [false, false, true]);
-    for in_order in ["label\n1\n0\n0\n", "1\n0\n0\n", "+1\n-1\n-1", "\u{feff}label\r\ntrue\r\nFALSE\r\nfalse\r\n"]
-    {
+    for in_order in [
+        "label\n1\n0\n0\n",
+        "1\n0\n0\n",
+        "+1\n-1\n-1",
+        "\u{feff}label\r\ntrue\r\nFALSE\r\nfalse\r\n",
+    ] {
         let table = labelled(in_order, None, None).unwrap();
         assert_eq!(table.labels.unwrap(), [true, false, false], "{in_order}");
         assert_eq!(table.groups.unwrap(), [0, 1, 2]);
     }
     assert!(labelled("1\n0\n", None, None).unwrap_err().contains("2 labels for 3 rows"));
-    assert!(labelled("row,label\n3,1\n", None, None).unwrap_err().contains("'3' is not a row from 0 to 2"));
+    assert!(
+        labelled("row,label\n3,1\n", None, None)
+            .unwrap_err()
+            .contains("'3' is not a row from 0 to 2")
+    );
     let twice = labelled("row,label\n1,1\n1,1\n", None, None).unwrap_err();
     assert!(twice.contains("row 1 occurs twice"), "{twice}");
     let empty = labelled("row,label\n0,1\n1,\n2,0\n", None, None).unwrap_err();
@@ -283,6 +294,7 @@ fn classes_and_groups_of_a_labels_file() {
         (three, None, Some("cow"), "no sample is of class 'cow'; the classes are cat, dog, eel"),
         ("1\n1\n1.0\n", None, None, "every sample is of class '1'"),
         (text, Some("trip"), None, "has no column 'trip'"),
+        ("label,label\n1,0\n", None, None, "two columns are called 'label'"),
         ("", None, None, "0 labels for 3 rows"),
     ] {
         let error = labelled(text, group, positive).unwrap_err();
@@ -320,7 +332,8 @@ fn a_folder_of_libsvm_text_by_spark() {
     assert_eq!(rows(&table.matrix), SPARK);
     assert_eq!(table.labels.unwrap(), [true, false, false]);
     // Several parts, as MLUtils.saveAsLibSVMFile names them; the last one knows the most columns.
-    let folder = folder(&[("part-00001", b"0 4:1\n"), ("part-00000", b"1 1:2\n"), ("_SUCCESS", b"")]);
+    let folder =
+        folder(&[("part-00001", b"0 4:1\n"), ("part-00000", b"1 1:2\n"), ("_SUCCESS", b"")]);
     let table = source(folder.path()).read().unwrap();
     assert_eq!(rows(&table.matrix), [[2.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]]);
     assert_eq!(table.labels.unwrap(), [true, false]);
@@ -355,11 +368,14 @@ mod parquets {
         for _ in 0..groups {
             let mut group = writer.next_row_group().unwrap();
             for (column, levels) in columns {
-                let [defined, repeated] = levels.map(|levels| Some(levels).filter(|l| !l.is_empty()));
+                let [defined, repeated] =
+                    levels.map(|levels| Some(levels).filter(|l| !l.is_empty()));
                 let mut next = group.next_column().unwrap().unwrap();
                 match column {
                     Column::Float(v) => next.typed::<FloatType>().write_batch(v, defined, repeated),
-                    Column::Double(v) => next.typed::<DoubleType>().write_batch(v, defined, repeated),
+                    Column::Double(v) => {
+                        next.typed::<DoubleType>().write_batch(v, defined, repeated)
+                    }
                     Column::Int(v) => next.typed::<Int32Type>().write_batch(v, defined, repeated),
                     Column::Text(v) => {
                         let v: Vec<_> = v.iter().map(|&text| text.into()).collect();
@@ -411,7 +427,8 @@ mod parquets {
 
     #[test]
     fn lists_of_features() {
-        let schema = "optional group features (LIST) { repeated group list { optional float element; } }";
+        let schema =
+            "optional group features (LIST) { repeated group list { optional float element; } }";
         let lists = |values: &[f32], defined: &[i16], repeated: &[i16]| {
             let column = (Column::Float(values.to_vec()), [defined, repeated]);
             read(&parquet(schema, 1, &[column]))
@@ -460,7 +477,9 @@ mod parquets {
     /// A sparse vector whose size and indices are these.
     fn vector(kind: i32, size: i32, indices: &[i32], values: &[f64]) -> Result<Table, String> {
         let list = |name: &str, kind: &str| {
-            format!("required group {name} (LIST) {{ repeated group list {{ required {kind} element; }} }}")
+            format!(
+                "required group {name} (LIST) {{ repeated group list {{ required {kind} element; }} }}"
+            )
         };
         let schema = format!(
             "required group features {{ required int32 type; required int32 size; {} {} }}",
@@ -468,7 +487,8 @@ mod parquets {
             list("values", "double")
         );
         // Of n elements of one row's list, all but the first are repeated.
-        let levels = |n: usize| (vec![1; n.max(1)], (0..n.max(1)).map(|i| (i > 0) as i16).collect());
+        let levels =
+            |n: usize| (vec![1; n.max(1)], (0..n.max(1)).map(|i| (i > 0) as i16).collect());
         let [(in_defined, in_repeated), (va_defined, va_repeated)]: [(Vec<i16>, Vec<i16>); 2] =
             [levels(indices.len()), levels(values.len())];
         read(&parquet(

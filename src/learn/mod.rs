@@ -14,5 +14,7 @@ pub mod matrix;
 pub mod mersenne;
 pub mod metrics;
 pub mod scale;
+pub mod table;
 
 pub use matrix::{Layout, Matrix};
+pub use table::{Source, Table};

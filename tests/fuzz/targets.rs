@@ -7,6 +7,7 @@ use likenet::backend::Reference;
 use likenet::data::{Encoded, Items};
 use likenet::image::{Limits, Size, decode_bytes, decode_bytes_reduced};
 use likenet::layer::Phase;
+use likenet::learn::table::Source;
 use likenet::net::{Description, Graph, Keep, NetState, Plan, Summary, dot};
 use likenet::report;
 use likenet::solver::Settings;
@@ -18,7 +19,7 @@ use weights_tools::WeightsSource as _;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 12] = [
     ("prototxt", prototxt),
     ("caffemodel", caffemodel),
     ("binaryproto", binaryproto),
@@ -28,6 +29,9 @@ pub const TARGETS: [Target; 9] = [
     ("solver", solver),
     ("lmdb", lmdb),
     ("log", log),
+    ("libsvm", libsvm),
+    ("features", features),
+    ("labels", labels),
 ];
 
 /// Descriptions of networks and solvers: parsed, upgraded, printed, connected and planned.
@@ -183,4 +187,46 @@ pub fn log(data: &[u8]) {
         let (_, kept) = report::Writer::open(path, middle).expect("what was read");
         assert!(kept.iter().all(|record| record.iter() < middle));
     });
+}
+
+/// A table is as long as all that belongs to its rows, and its matrix not much larger than its file.
+fn table(features: &Path, labels: Option<&Path>, data: &[u8]) {
+    for positive in [None, Some("1")] {
+        let source = Source { features, blob: None, labels, group: None, positive, layout: None };
+        let Ok(table) = source.read() else { continue };
+        let rows = table.matrix.rows();
+        assert!(rows > 0 && rows <= data.len().max(3));
+        assert_eq!(table.mirrored.len(), rows);
+        let mut row = vec![0.0; table.matrix.columns()];
+        table.matrix.read_row(rows - 1, &mut row);
+        for length in [
+            table.labels.as_ref().map(Vec::len),
+            table.names.as_ref().map(Vec::len),
+            table.groups.as_ref().map(Vec::len),
+        ] {
+            assert_eq!(length.unwrap_or(rows), rows);
+        }
+        if let Some(labels) = table.labels {
+            assert!(labels.contains(&true) && labels.contains(&false));
+        }
+    }
+}
+
+/// LIBSVM's text.
+pub fn libsvm(data: &[u8]) {
+    with_file(".libsvm", data, |path| table(path, None, data));
+}
+
+/// Features in a CSV.
+pub fn features(data: &[u8]) {
+    with_file(".csv", data, |path| table(path, None, data));
+}
+
+/// Labels in a CSV, for three rows with and without names.
+pub fn labels(data: &[u8]) {
+    for features in ["x\n1\n2\n3\n", "x,file\n1,a/1.jpg\n2,b/1.jpg\n3,b/2.jpg\n"] {
+        with_file(".csv", features.as_bytes(), |features| {
+            with_file(".csv", data, |labels| table(features, Some(labels), data));
+        });
+    }
 }

@@ -1,6 +1,6 @@
 //! Tables as text with commas: path in, rows and notes out.
 
-use super::{Loaded, Notes, at, invalid, layout_of};
+use super::{Loaded, Notes, at, check_unique, invalid, layout_of};
 use crate::error::{Error, Result};
 use crate::learn::{Layout, Matrix};
 use csv::StringRecord;
@@ -38,6 +38,7 @@ impl<'a> Features<'a> {
     fn open(path: &'a Path) -> Result<Self> {
         let mut reader = csv::Reader::from_reader(File::open(path).map_err(Error::io(path))?);
         let header = reader.headers().map_err(in_csv(path))?.clone();
+        check_unique(&header).map_err(at(path.display()))?;
         // Whole numbers are names that other programs give to columns.
         let value = |name: &&str| name.parse::<f32>().is_ok() && name.parse::<u64>().is_err();
         let problem = match header.iter().find(|name| name.is_empty() || value(name)) {
@@ -105,6 +106,7 @@ impl Sheet {
             Some(first) if !is_record(first) => records.remove(0),
             _ => StringRecord::new(),
         };
+        check_unique(&header).map_err(at(path.display()))?;
         Ok(Self { header, records })
     }
 
@@ -131,7 +133,8 @@ pub(super) fn row_names(features: &Path, rows: usize, notes: &mut Notes) -> Resu
             let counted = sheet.records.iter().enumerate().map_while(number).count();
             if counted != rows || sheet.records.len() != rows {
                 let (name, found) = (features.display(), sheet.records.len());
-                let problem = format!("its {found} rows are not the rows 0 to {} of {name}", rows - 1);
+                let problem =
+                    format!("its {found} rows are not the rows 0 to {} of {name}", rows - 1);
                 return Err(invalid(path.display(), problem));
             }
             for record in &sheet.records {

@@ -58,7 +58,8 @@ pub(super) fn align(
     if let Some(first) = entries.iter().position(Option::is_none) {
         let missing = entries.iter().filter(|entry| entry.is_none()).count();
         let name = names.map_or_else(String::new, |names| format!(" ({})", names[first]));
-        let problem = format!("{missing} of {rows} rows have no label; the first is row {first}{name}");
+        let problem =
+            format!("{missing} of {rows} rows have no label; the first is row {first}{name}");
         return Err(wrong(problem));
     }
     let texts = |column: usize| entries.iter().flatten().map(|r| r[column].to_owned()).collect();

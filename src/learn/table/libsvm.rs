@@ -45,10 +45,7 @@ pub(super) fn read(paths: &[PathBuf], layout: Option<Layout>) -> Result<Loaded> 
 }
 
 /// Calls `f` with the label and the values of each line, columns from 0.
-fn each_line(
-    path: &Path,
-    mut f: impl FnMut(&str, &[(usize, f32)]) -> Result<()>,
-) -> Result<()> {
+fn each_line(path: &Path, mut f: impl FnMut(&str, &[(usize, f32)]) -> Result<()>) -> Result<()> {
     if !path.is_file() {
         return Err(invalid(path.display(), "is not a file that can be read twice"));
     }

@@ -21,7 +21,7 @@ mod parquet_file;
 
 use crate::error::{Error, Result};
 use crate::learn::{Layout, Matrix};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
@@ -135,7 +135,8 @@ impl Source<'_> {
         let folders = || labels::folders(notes.file.as_ref()?, self.positive);
         let (labels, class_names) = match (labels.or_else(folders), self.positive) {
             (Some(texts), positive) => {
-                let (labels, names) = labels::classes(&texts, positive).map_err(at(from.display()))?;
+                let (labels, names) =
+                    labels::classes(&texts, positive).map_err(at(from.display()))?;
                 (Some(labels), names)
             }
             (None, Some(positive)) => {
@@ -162,7 +163,8 @@ impl Source<'_> {
         let parts = if path.is_dir() { parts(path)? } else { vec![path.to_path_buf()] };
         let ending = parts[0].extension().and_then(|e| e.to_str()).unwrap_or("");
         if let Some(blob) = self.blob.filter(|_| ending != "safetensors") {
-            let problem = format!("is no .safetensors file, and only these have blobs like '{blob}'");
+            let problem =
+                format!("is no .safetensors file, and only these have blobs like '{blob}'");
             return Err(invalid(path.display(), problem));
         }
         match ending {
@@ -256,6 +258,15 @@ fn check_sparse(rows: usize, columns: usize, stored: usize) -> Result<()> {
         )));
     }
     Ok(())
+}
+
+/// Fails when two columns have one name.
+fn check_unique<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<()> {
+    let mut known = HashSet::new();
+    match names.into_iter().find(|name| !known.insert(*name)) {
+        Some(twice) => Err(Error::Invalid(format!("two columns are called '{twice}'"))),
+        None => Ok(()),
+    }
 }
 
 /// Equal texts get equal numbers, from 0 in the order in which they first appear.

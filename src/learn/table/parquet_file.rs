@@ -3,10 +3,15 @@
 //! A row is one number a column, or a column `features` with a list of numbers or with a vector of Spark
 //! ML (`type` 0: `size`, `indices` and `values`; 1: `values` alone). The columns `label`, `file`,
 //! `mirrored` and `group` are not features.
+//!
+//! What is compressed may be by Snappy or gzip; Zstandard would need a compiler for C. Pages whose
+//! checksum is wrong are errors (Spark writes one). The decoder below checks the rest of a damaged page
+//! only in part: a rare one without a checksum makes it panic.
 
-use super::{Loaded, Notes, at, check_sparse, invalid, layout_of};
+use super::{Loaded, Notes, at, check_sparse, check_unique, invalid, layout_of};
 use crate::error::{Error, Result};
 use crate::learn::{Layout, Matrix};
+use parquet::file::metadata::ParquetMetaData;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::reader::RowIter;
 use parquet::record::{Field, Row};
@@ -48,7 +53,9 @@ struct Rows(RowIter<'static>);
 impl Rows {
     fn open(path: &Path) -> Result<Self> {
         let file = File::open(path).map_err(Error::io(path))?;
+        let length = file.metadata().map_err(Error::io(path))?.len();
         let reader = SerializedFileReader::new(file).map_err(|e| invalid(path.display(), e))?;
+        check_places(reader.metadata(), length).map_err(at(path.display()))?;
         let schema = reader.metadata().file_metadata().schema();
         let wanted = wanted(schema).map_err(at(path.display()))?;
         let rows = RowIter::from_file_into(Box::new(reader)).project(Some(wanted));
@@ -62,6 +69,20 @@ impl Iterator for Rows {
     fn next(&mut self) -> Option<Self::Item> {
         Some(self.0.next()?.map_err(|e| Error::Invalid(e.to_string())))
     }
+}
+
+/// Fails when a column does not lie within a file of this many bytes: the decoder would trust it.
+fn check_places(metadata: &ParquetMetaData, length: u64) -> Result<()> {
+    for column in metadata.row_groups().iter().flat_map(|group| group.columns()) {
+        let start = column.dictionary_page_offset().unwrap_or(column.data_page_offset());
+        let end = start.checked_add(column.compressed_size());
+        let end = end.filter(|&end| start >= 0 && start <= end && end as u64 <= length);
+        if end.is_none() {
+            let name = column.column_path().string();
+            return Err(invalid(format_args!("column '{name}'"), "lies outside the file"));
+        }
+    }
+    Ok(())
 }
 
 /// The part of a schema that is read. Beside a column `features` other numbers do not count.
@@ -80,6 +101,7 @@ fn wanted(schema: &Type) -> Result<Type> {
     if wanted.iter().all(is_note) {
         return Err(Error::Invalid("has no columns of features".into()));
     }
+    check_unique(wanted.iter().map(|column| column.name()))?;
     let built = Type::group_type_builder(schema.name()).with_fields(wanted).build();
     built.map_err(|e| Error::Invalid(e.to_string()))
 }
@@ -90,7 +112,8 @@ fn features(row: &Row, notes: &mut Notes) -> Result<(Vec<f32>, usize)> {
     for (name, field) in row.get_column_iter() {
         match (notes.column(name), field) {
             (Some(column), field) => {
-                let text = text(field).ok_or_else(|| Error::Invalid(format!("no {name} in a row")))?;
+                let text =
+                    text(field).ok_or_else(|| Error::Invalid(format!("no {name} in a row")))?;
                 column.push(text);
             }
             (None, Field::Group(vector)) => stored += spark(vector, &mut values)?,
