@@ -4,7 +4,7 @@ mod common;
 
 use common::golden;
 use likenet::learn::table::{Source, Table};
-use likenet::learn::{Layout, Matrix, Row};
+use likenet::learn::{Layout, Matrix};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
@@ -33,7 +33,7 @@ fn rows(matrix: &Matrix) -> Vec<Vec<f32>> {
 }
 
 fn packed(matrix: &Matrix) -> bool {
-    matches!(matrix.row(0), Row::Packed(..))
+    matrix.layout() == Layout::Packed
 }
 
 /// The message of a failure; it begins with the file.
@@ -527,4 +527,23 @@ mod parquets {
             assert!(read(&whole[..end]).is_err(), "{end} of {} bytes", whole.len());
         }
     }
+}
+
+#[test]
+fn arrays_of_f32_are_learnt_from_where_they_lie() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("f.npy");
+    weights_tools::npy::write_f32(&path, &[2, 3], &[0.0, 1.5, 2.0, 0.0, 0.0, -1.0]).unwrap();
+    let mapped = |features| Source { layout: Some(Layout::Mapped), ..source(features) };
+    let table = mapped(&path).read().unwrap();
+    assert_eq!((table.matrix.layout(), table.matrix.bytes()), (Layout::Mapped, 0));
+    let mut row = [9.0; 3];
+    table.matrix.read_row(1, &mut row);
+    assert_eq!(row, [0.0, 0.0, -1.0]);
+    weights_tools::npy::write_f32(&path, &[2, 1], &[0.0, f32::NAN]).unwrap();
+    let error = mapped(&path).read().unwrap_err().to_string();
+    assert!(error.contains("f.npy") && error.contains("row 1, column 0"), "{error}");
+    let text = dir.path().join("f.csv");
+    std::fs::write(&text, "a\n1\n").unwrap();
+    assert!(mapped(&text).read().is_err());
 }

@@ -10,6 +10,7 @@ use likenet_kernels::cpu::rows::{Packed, Row, WORD};
 use likenet_kernels::memory::Buffer;
 use std::fmt;
 use std::ops::Deref;
+use weights_tools::MappedFloats;
 
 /// Rows of a block.
 const BLOCK: usize = 1024;
@@ -21,6 +22,8 @@ pub enum Layout {
     Dense,
     /// A bit for every value, and the values that are not zero.
     Packed,
+    /// (rows, columns) in a file, of which memory holds what was looked at last.
+    Mapped,
 }
 
 /// (rows, columns) of finite `f32`.
@@ -33,6 +36,8 @@ pub struct Matrix {
     blocks: Vec<Block<Buffer<u16>, Buffer<f32>>>,
     /// The rows behind them.
     rest: Block<Vec<u16>, Vec<f32>>,
+    /// The rows of a file, in place of all these.
+    mapped: Option<MappedFloats>,
 }
 
 /// Some rows.
@@ -51,7 +56,7 @@ impl<M: Deref<Target = [u16]>, V: Deref<Target = [f32]>> Block<M, V> {
     fn row(&self, row: usize, columns: usize, layout: Layout) -> Row<'_> {
         let values = &self.values[self.starts[row]..];
         match layout {
-            Layout::Dense => Row::Dense(&values[..columns]),
+            Layout::Dense | Layout::Mapped => Row::Dense(&values[..columns]),
             Layout::Packed => {
                 let words = columns.div_ceil(WORD);
                 Row::Packed(Packed::new(&self.masks[row * words..][..words], values))
@@ -67,7 +72,21 @@ impl<M: Deref<Target = [u16]>, V: Deref<Target = [f32]>> Block<M, V> {
 impl Matrix {
     /// An empty matrix to which rows are added.
     pub fn new(columns: usize, layout: Layout) -> Self {
-        Self { columns, rows: 0, layout, blocks: vec![], rest: Block::default() }
+        // Rows that are added are in memory.
+        let layout = if layout == Layout::Mapped { Layout::Dense } else { layout };
+        Self { columns, rows: 0, layout, blocks: vec![], rest: Block::default(), mapped: None }
+    }
+
+    /// The rows of a file, which stay there: for more of them than memory holds.
+    ///
+    /// Fails as [`Matrix::push`] does; reads the file once to know.
+    pub fn mapped(columns: usize, floats: MappedFloats) -> Result<Self> {
+        let rows = floats.len() / columns.max(1);
+        for (number, row) in floats.chunks(columns.max(1)).enumerate() {
+            check(number, columns, row)?;
+        }
+        let empty = Self::new(columns, Layout::Dense);
+        Ok(Self { rows, layout: Layout::Mapped, mapped: Some(floats), ..empty })
     }
 
     /// Adds a row.
@@ -75,22 +94,13 @@ impl Matrix {
     /// Fails when it has another width or a value that is not finite; the message counts rows and columns from 0.
     pub fn push(&mut self, row: &[f32]) -> Result<()> {
         let number = self.rows;
-        if row.len() != self.columns {
-            let (got, want) = (row.len(), self.columns);
-            return Err(Error::Invalid(format!("row {number} has {got} values, others {want}")));
-        }
-        if let Some(column) = row.iter().position(|v| !v.is_finite()) {
-            return Err(Error::Invalid(format!(
-                "row {number}, column {column}: {} is not a number to learn from",
-                row[column]
-            )));
-        }
+        check(number, self.columns, row)?;
         let width = self.width();
         let Block { masks, values, starts } = &mut self.rest;
         values.truncate(values.len().saturating_sub(width));
         starts.push(values.len());
         match self.layout {
-            Layout::Dense => values.extend_from_slice(row),
+            Layout::Dense | Layout::Mapped => values.extend_from_slice(row),
             Layout::Packed => {
                 for columns in row.chunks(WORD) {
                     let bits = columns.iter().rev().fold(0, |m, &v| m << 1 | u16::from(v != 0.0));
@@ -134,13 +144,16 @@ impl Matrix {
         self.layout
     }
 
-    /// Bytes that the rows take.
+    /// Bytes of memory that the rows take.
     pub fn bytes(&self) -> usize {
         self.blocks.iter().map(Block::bytes).sum::<usize>() + self.rest.bytes()
     }
 
     /// One row as it lies in memory.
     pub fn row(&self, row: usize) -> Row<'_> {
+        if let Some(floats) = &self.mapped {
+            return Row::Dense(&floats[row * self.columns..][..self.columns]);
+        }
         match self.blocks.get(row / BLOCK) {
             Some(block) => block.row(row % BLOCK, self.columns, self.layout),
             None => self.rest.row(row % BLOCK, self.columns, self.layout),
@@ -156,6 +169,21 @@ impl Matrix {
                 row.each(|column, value| into[column] = value);
             }
         }
+    }
+}
+
+/// Fails when a row has another width or a value that is not finite.
+fn check(number: usize, columns: usize, row: &[f32]) -> Result<()> {
+    if row.len() != columns {
+        let got = row.len();
+        return Err(Error::Invalid(format!("row {number} has {got} values, others {columns}")));
+    }
+    match row.iter().position(|v| !v.is_finite()) {
+        Some(column) => Err(Error::Invalid(format!(
+            "row {number}, column {column}: {} is not a number to learn from",
+            row[column]
+        ))),
+        None => Ok(()),
     }
 }
 

@@ -47,7 +47,7 @@ pub use inspect::{
 pub use lmdb::Lmdb;
 pub use mapped::StoredFloats;
 pub use print::{print_net_text, print_solver_text};
-pub use rows::{Contents, Rows, StreamedRows};
+pub use rows::{Contents, MappedFloats, Rows, StreamedRows};
 pub use scan::{Block, TextIndex, line_of_field};
 pub use schema::proto;
 pub use state::{

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufReader, Cursor, Read, Seek, SeekFrom};
+use std::ops::Deref;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -179,6 +180,46 @@ impl StreamedRows {
         done.map_err(Error::io(Path::new(&self.file), "read"))?;
         let wrong = || Error::damaged(&self.file, format!("holds {}", self.dtype));
         numbers(&bytes, self.dtype).ok_or_else(wrong)
+    }
+}
+
+impl StreamedRows {
+    /// All rows as they lie in the file, mapped into memory: pages come when they are looked at, and go when
+    /// memory is short.
+    ///
+    /// Fails when the numbers would have to be converted or moved: they must be little-endian `f32`, in C order.
+    pub fn map(&self) -> Result<MappedFloats, Error> {
+        let whole = mapped::map(Path::new(&self.file))?;
+        let (start, len) = (self.start as usize, self.len * self.shape[0]);
+        let in_place = cfg!(target_endian = "little") && start.is_multiple_of(size_of::<f32>());
+        match whole.get(start..start.saturating_add(len)) {
+            Some(bytes)
+                if in_place
+                    && self.dtype == Dtype::F32
+                    && bytemuck::try_cast_slice::<u8, f32>(bytes).is_ok() =>
+            {
+                Ok(MappedFloats { bytes: whole.slice(start..start + len) })
+            }
+            _ => Err(Error::damaged(
+                &self.file,
+                "its numbers can't be used where they lie: save them as f32 in C order",
+            )),
+        }
+    }
+}
+
+/// Numbers of a file, mapped into memory.
+#[derive(Clone)]
+pub struct MappedFloats {
+    bytes: Bytes,
+}
+
+impl Deref for MappedFloats {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        // That this can be done was seen when it was made.
+        bytemuck::cast_slice(&self.bytes)
     }
 }
 

@@ -4,6 +4,7 @@
 //! have the same bits on any number of threads.
 
 use super::{Linear, Samples};
+use crate::learn::Matrix;
 use likenet_kernels::cpu::rows::Row;
 use likenet_kernels::cpu::table::{Kernels, best};
 use rayon::prelude::*;
@@ -100,9 +101,13 @@ pub(super) fn linear(samples: &Samples, mut w: Vec<f64>, b: f64) -> Linear {
     Linear { weights: w, bias: b }
 }
 
-/// Scores of rows of a matrix whose columns are the weights'.
-pub fn predict(linear: &Linear, samples: &Samples) -> Vec<f64> {
+/// Scores of some rows of a matrix, w·x + b, in `f64`.
+///
+/// # Panics
+/// When the matrix has other columns than there are weights, or no such row.
+pub fn predict(linear: &Linear, matrix: &Matrix, rows: &[u32]) -> Vec<f64> {
+    assert_eq!(matrix.columns(), linear.weights.len());
     let mut w = linear.weights.clone();
-    w.resize(samples.matrix.width(), 0.0);
-    scores(samples, &w, linear.bias)
+    w.resize(matrix.width(), 0.0);
+    scores(&Samples { matrix, rows, labels: &[] }, &w, linear.bias)
 }

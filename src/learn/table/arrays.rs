@@ -1,6 +1,6 @@
 //! Arrays (rows, …) of safetensors and `.npy` files: path in, rows out.
 
-use super::{Loaded, Notes, SAMPLED, at, invalid, layout_of};
+use super::{Loaded, Notes, SAMPLED, at, invalid, layout_of, memory};
 use crate::error::Result;
 use crate::learn::{Layout, Matrix};
 use std::path::Path;
@@ -61,8 +61,14 @@ fn rows(
         let problem = format!("an array of shape {shape:?} where (rows, …) is wanted");
         return Err(invalid(path.display(), problem));
     }
+    if layout == Some(Layout::Mapped) {
+        let matrix = Matrix::mapped(width, rows.map()?).map_err(at(path.display()))?;
+        return Ok(Loaded { matrix, notes: Notes::default(), about });
+    }
     let some = (0..count).step_by(count.div_ceil(SAMPLED));
-    let layout = layout_of(layout, some.map(|r| Ok(rows.row(r)?)))?;
+    let some: Vec<Vec<f32>> = some.map(|r| Ok(rows.row(r)?)).collect::<Result<_>>()?;
+    let layout = layout_of(layout, some.iter().cloned().map(Ok))?;
+    memory::check(path, memory::needed(layout, count, &some))?;
     let mut matrix = Matrix::new(width, layout);
     for r in 0..count {
         matrix.push(&rows.row(r)?).map_err(at(path.display()))?;

@@ -16,6 +16,7 @@ mod arrays;
 mod csv_file;
 mod labels;
 mod libsvm;
+mod memory;
 #[cfg(feature = "parquet")]
 mod parquet_file;
 
@@ -73,7 +74,7 @@ pub struct Source<'a> {
     /// The class of all positive samples; every other class is negative. Without it there are two
     /// classes, and the later one is positive: numbers by size, names by alphabet.
     pub positive: Option<&'a str>,
-    /// How the matrix lies in memory. Without it, packed when less than [`PACKED_BELOW`] of some rows is
+    /// How the matrix lies in memory; [`Layout::Mapped`] takes arrays of `f32` only. Without it, packed when less than [`PACKED_BELOW`] of some rows is
     /// not zero.
     pub layout: Option<Layout>,
 }
@@ -158,8 +159,17 @@ impl Source<'_> {
         })
     }
 
+    fn is_array(&self) -> bool {
+        let ending = self.features.extension().and_then(|e| e.to_str());
+        matches!(ending, Some("safetensors" | "npy"))
+    }
+
     fn load(&self) -> Result<Loaded> {
         let path = self.features;
+        if self.layout == Some(Layout::Mapped) && !self.is_array() {
+            let problem = "only .safetensors and .npy files can be learnt from where they lie";
+            return Err(invalid(path.display(), problem));
+        }
         let parts = if path.is_dir() { parts(path)? } else { vec![path.to_path_buf()] };
         let ending = parts[0].extension().and_then(|e| e.to_str()).unwrap_or("");
         if let Some(blob) = self.blob.filter(|_| ending != "safetensors") {
