@@ -4,6 +4,7 @@ use super::compute::ComputeArgs;
 use super::{Outcome, print, print_json};
 use indicatif::ProgressBar;
 use likenet::bench::{self, Roof, kernels, layers, training};
+use likenet::report::Table;
 use likenet::net::{Architecture, architecture, architectures};
 use likenet::{Error, Result};
 use likenet_kernels::cpu::table;
@@ -177,7 +178,7 @@ fn run_kernels(args: &KernelBench) -> Result<Outcome> {
             vec![t.kernel.clone(), ms, gflop_s, share, gb_s]
         };
         let rows = times.iter().filter(|t| t.isa == roof.isa).map(row);
-        print(&(table_of(head.to_vec(), rows.collect()) + "\n"))?;
+        print(&(Table { head: head.to_vec(), rows: rows.collect() }.text() + "\n"))?;
     }
     Ok(Outcome::Done)
 }
@@ -213,7 +214,7 @@ fn run_layers(args: &LayerBench) -> Result<Outcome> {
         cells
     };
     print(&roof.to_string())?;
-    let table = table_of(head, rows.iter().map(line).collect());
+    let table = Table { head, rows: rows.iter().map(line).collect() }.text();
     print(&format!("{table}\ntotal {total:.3} ms; * is the plan's choice"))?;
     Ok(Outcome::Done)
 }
@@ -280,7 +281,8 @@ fn run_net(args: &NetBench) -> Result<Outcome> {
             vec![node.name.clone(), format!("{:.3}", 1e3 * seconds), share, rate]
         };
         let head = ["layer", "ms", "share", "GFLOP/s"].map(String::from).to_vec();
-        print(&table_of(head, net.plan().steps.iter().zip(&medians).map(line).collect()))?;
+        let rows = net.plan().steps.iter().zip(&medians).map(line).collect();
+        print(&Table { head, rows }.text())?;
     }
     print_json(&timing)?;
     Ok(Outcome::Done)
@@ -323,7 +325,7 @@ fn run_train(args: &NetBench) -> Result<Outcome> {
         };
         let head = ["layer", "forward ms", "backward ms", "GFLOP/s", "GFLOP/s"];
         let rows = net.plan().steps.iter().zip(&times.layers).map(line).collect();
-        print(&table_of(head.map(String::from).to_vec(), rows))?;
+        print(&Table { head: head.map(String::from).to_vec(), rows }.text())?;
     }
     print_json(&StepTiming {
         model: known.name.into(),
@@ -340,21 +342,6 @@ fn run_train(args: &NetBench) -> Result<Outcome> {
         peak_mb: memory("VmHWM:"),
     })?;
     Ok(Outcome::Done)
-}
-
-/// Columns as wide as their widest cell; all but the first flush right.
-fn table_of(head: Vec<String>, rows: Vec<Vec<String>>) -> String {
-    let all: Vec<&Vec<String>> = std::iter::once(&head).chain(&rows).collect();
-    let width = |c: usize| all.iter().map(|row| row[c].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..head.len()).map(width).collect();
-    let line = |row: &Vec<String>| {
-        let cell = |(c, cell): (usize, &String)| match c {
-            0 => format!("{cell:<0$}", widths[0]),
-            _ => format!("  {cell:>0$}", widths[c]),
-        };
-        row.iter().enumerate().map(cell).collect::<String>().trim_end().to_string()
-    };
-    all.into_iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// A line of this process's memory figures in MB, where the system tells them (Linux); else 0.

@@ -6,7 +6,7 @@ use likenet::Result;
 use likenet::features::{Job, Report, extract};
 use likenet::feed::Views;
 use likenet::net::Keep;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 #[derive(clap::Args)]
@@ -44,35 +44,65 @@ fn stages(report: &Report, seconds: f64) -> String {
     format!("\nof the work: {shares}; the network waited for photos {waiting:.0} % of the time")
 }
 
+/// What to extract from which photos, and where to.
+struct Wanted<'a> {
+    photos: &'a [PathBuf],
+    net: &'a NetArgs,
+    layers: &'a [String],
+    flip: bool,
+    out: &'a Path,
+}
+
+impl Wanted<'_> {
+    /// Extracts with a progress bar.
+    fn extract(&self) -> Result<Report> {
+        let views = if self.flip { Views::CentreAndMirrored } else { Views::Centre };
+        let ready = self.net.ready(self.photos, Keep::Named(self.layers.to_vec()), views)?;
+        let mut net = ready.net;
+        let job = Job {
+            photos: &ready.photos,
+            input: &ready.input,
+            layers: self.layers,
+            preparation: &ready.preparation,
+            batch: ready.batch,
+            threads: self.net.compute.threads,
+            out: self.out,
+            settings: ready.settings,
+        };
+        let bar = progress_bar(ready.photos.len());
+        let mut begun = false;
+        let report = extract(&mut net, &job, |done, skipped| {
+            if !begun {
+                begun = true;
+                bar.set_position(done as u64);
+                bar.reset_eta();
+            }
+            match skipped {
+                Some(s) => bar.suspend(|| eprintln!("skipped {}", s.reason)),
+                None => bar.set_position(done as u64),
+            }
+        })?;
+        bar.finish_and_clear();
+        Ok(report)
+    }
+}
+
+/// Whether all photos could be read.
+fn outcome(report: &Report) -> Outcome {
+    if report.skipped.is_empty() { Outcome::Done } else { Outcome::No }
+}
+
+/// Writes one blob's activations for some photos into `out`, for commands that go on with them.
+pub fn extracted(net: &NetArgs, photos: &[PathBuf], layer: &str, out: &Path) -> Result<Outcome> {
+    let layers = [layer.to_string()];
+    let report = Wanted { photos, net, layers: &layers, flip: false, out }.extract()?;
+    Ok(outcome(&report))
+}
+
 pub fn run(args: &Args) -> Result<Outcome> {
-    let views = if args.flip { Views::CentreAndMirrored } else { Views::Centre };
-    let ready = args.net.ready(&args.photos, Keep::Named(args.layer.clone()), views)?;
-    let mut net = ready.net;
-    let job = Job {
-        photos: &ready.photos,
-        input: &ready.input,
-        layers: &args.layer,
-        preparation: &ready.preparation,
-        batch: ready.batch,
-        threads: args.net.compute.threads,
-        out: &args.out,
-        settings: ready.settings,
-    };
-    let bar = progress_bar(ready.photos.len());
     let started = Instant::now();
-    let mut begun = false;
-    let report = extract(&mut net, &job, |done, skipped| {
-        if !begun {
-            begun = true;
-            bar.set_position(done as u64);
-            bar.reset_eta();
-        }
-        match skipped {
-            Some(s) => bar.suspend(|| eprintln!("skipped {}", s.reason)),
-            None => bar.set_position(done as u64),
-        }
-    })?;
-    bar.finish_and_clear();
+    let Args { photos, net, layer: layers, flip, out } = args;
+    let report = Wanted { photos, net, layers, flip: *flip, out }.extract()?;
     let seconds = started.elapsed().as_secs_f64();
     let fresh = report.photos + report.skipped.len() - report.resumed;
     let mut text = format!(
@@ -94,5 +124,5 @@ pub fn run(args: &Args) -> Result<Outcome> {
         text += &format!("\nskipped {} photos that could not be read", report.skipped.len());
     }
     print(&text)?;
-    Ok(if report.skipped.is_empty() { Outcome::Done } else { Outcome::No })
+    Ok(outcome(&report))
 }

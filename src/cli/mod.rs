@@ -7,6 +7,7 @@ mod compute;
 mod curves;
 mod features;
 mod finetune;
+mod learn;
 mod net;
 mod photos;
 mod train;
@@ -38,6 +39,16 @@ enum Command {
     /// Draws the curves of a training run: loss, accuracy, learning rate
     #[cfg(feature = "plots")]
     Curves(curves::Args),
+    /// Learns linear classifiers from features: SVMs, logistic regression
+    #[command(subcommand)]
+    Svm(Box<learn::svm::Command>),
+    /// Learns random forests from features
+    #[command(subcommand)]
+    Forest(Box<learn::forest::Command>),
+    /// Compares classifiers on the same folds of features
+    Compare(learn::compare::Args),
+    /// Scores photos with a trained classifier
+    Predict(learn::predict::PhotoArgs),
     /// Looks at a network's description
     #[command(subcommand)]
     Net(net::Command),
@@ -66,6 +77,10 @@ pub fn main() -> ExitCode {
         Command::Train(args) => train::run(&args),
         #[cfg(feature = "plots")]
         Command::Curves(args) => curves::run(&args),
+        Command::Svm(command) => learn::svm::run(&command),
+        Command::Forest(command) => learn::forest::run(&command),
+        Command::Compare(args) => learn::compare::run(&args),
+        Command::Predict(args) => learn::predict::run_photos(&args),
         Command::Net(command) => net::run(&command),
         Command::Weights(command) => weights::run(&command),
         Command::Bench(command) => bench::run(&command),

@@ -13,8 +13,11 @@ pub mod linear;
 pub mod matrix;
 pub mod mersenne;
 pub mod metrics;
+pub mod model;
+pub mod prepare;
 pub mod scale;
 pub mod table;
+pub mod validate;
 
 pub use matrix::{Layout, Matrix};
 pub use table::{Source, Table};

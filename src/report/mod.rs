@@ -12,8 +12,10 @@
 mod curves;
 mod log;
 mod progress;
+mod table;
 
 #[cfg(feature = "plots")]
 pub use curves::{SIZE, check_ending, draw};
 pub use log::{Iteration, Outputs, Record, TestResult, Writer, read};
 pub use progress::Progress;
+pub use table::{Table, escape};
