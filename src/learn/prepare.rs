@@ -93,7 +93,11 @@ mod tests {
         // Means 3, 5; deviations 3, 3 of rows 0, 1 and 2 would be others with row 3.
         let standard = prepared(&matrix, &[0, 2, 1], how).unwrap();
         let [a, b] = read(standard.matrix(), 3);
-        let deviation = (((4.0f32 - 14.0 / 3.0).powi(2) + (2.0f32 - 14.0 / 3.0).powi(2) + (8.0f32 - 14.0 / 3.0).powi(2)) / 3.0).sqrt();
+        let deviation = (((4.0f32 - 14.0 / 3.0).powi(2)
+            + (2.0f32 - 14.0 / 3.0).powi(2)
+            + (8.0f32 - 14.0 / 3.0).powi(2))
+            / 3.0)
+            .sqrt();
         assert!((a - 97.0 / 6f32.sqrt()).abs() < 1e-4, "{a}");
         assert!((b + 14.0 / 3.0 / deviation).abs() < 1e-5, "{b}");
     }

@@ -80,7 +80,8 @@ impl<'a> Sampled<'a> {
         let groups = self.groups.ok_or_else(|| {
             Error::Invalid("mirrored copies can't be told from photos: rows.csv is missing".into())
         })?;
-        let learnt: std::collections::HashSet<u32> = fold.train.iter().map(|&r| groups[r]).collect();
+        let learnt: std::collections::HashSet<u32> =
+            fold.train.iter().map(|&r| groups[r]).collect();
         let rows = 0..self.labels.len();
         Ok(rows.filter(|&r| learnt.contains(&groups[r])).map(|r| r as u32).collect())
     }
@@ -121,18 +122,14 @@ pub struct Outcome {
     pub remarks: Vec<String>,
 }
 
-/// Mean and standard deviation (of a sample) of some numbers.
-pub fn spread(values: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
-    let n = values.clone().count().max(1) as f64;
-    let mean = values.clone().sum::<f64>() / n;
-    let squares: f64 = values.map(|v| (v - mean).powi(2)).sum();
-    (mean, (squares / (n - 1.0).max(1.0)).sqrt())
-}
-
 impl Outcome {
-    /// Mean and standard deviation over the folds of one of the scores.
+    /// Mean and standard deviation (of a sample) over the folds of one of the scores.
     pub fn spread(&self, of: impl Fn(&Score) -> f64) -> (f64, f64) {
-        spread(self.folds.iter().map(of))
+        let values: Vec<f64> = self.folds.iter().map(of).collect();
+        let n = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / n;
+        let squares: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
+        (mean, (squares / (n - 1.0)).sqrt())
     }
 }
 
@@ -254,11 +251,7 @@ impl<'a> Learner<'a> {
     }
 
     /// Learns; `progress` hears how many iterations or trees are done.
-    pub fn learn(
-        &mut self,
-        method: &Method,
-        progress: &(dyn Fn(usize) + Sync),
-    ) -> Result<Learnt> {
+    pub fn learn(&mut self, method: &Method, progress: &(dyn Fn(usize) + Sync)) -> Result<Learnt> {
         let Samples { matrix, rows, labels } = self.samples;
         match method {
             Method::Linear(problem) => {

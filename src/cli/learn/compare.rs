@@ -21,7 +21,12 @@ pub struct Args {
     #[arg(long, value_name = "BLOB,…", value_delimiter = ',')]
     blob: Vec<String>,
     /// Values of C for the linear SVM: the one with the best average precision is shown
-    #[arg(long = "c", value_name = "C,…", value_delimiter = ',', default_value = "1e-6,1e-5,1e-4,1e-3,1e-2")]
+    #[arg(
+        long = "c",
+        value_name = "C,…",
+        value_delimiter = ',',
+        default_value = "1e-6,1e-5,1e-4,1e-3,1e-2"
+    )]
     c: Vec<f64>,
     /// Trees of the forest
     #[arg(long, value_name = "N", default_value_t = 500)]
@@ -67,9 +72,12 @@ pub fn run(args: &Args) -> Result<Outcome> {
         about = format!(
             "{} samples, {positive} of them '{yes}', the others '{no}'; chance {:.4}; {} folds. \
              Average precision, mean ± standard deviation over the folds; mirrored copies are learnt from, never judged by.",
-            own.len(), positive as f64 / own.len() as f64, args.folds
+            own.len(),
+            positive as f64 / own.len() as f64,
+            args.folds
         );
-        let kinds: &[bool] = if sampled.mirrored.contains(&true) { &[false, true] } else { &[false] };
+        let kinds: &[bool] =
+            if sampled.mirrored.contains(&true) { &[false, true] } else { &[false] };
         for &copies in kinds {
             let kind = if copies { "flipped + normal" } else { "normal" };
             let name = blob.as_ref().map_or_else(|| kind.into(), |b| format!("{b}, {kind}"));
@@ -81,7 +89,8 @@ pub fn run(args: &Args) -> Result<Outcome> {
             };
             let bar = bar(methods.len() * args.folds, "trainings");
             let progress = |n: usize| bar.set_position(n as u64);
-            let outcomes = args.data.on_threads(|| validate::validate(&sampled, &methods, &how, &progress))?;
+            let outcomes =
+                args.data.on_threads(|| validate::validate(&sampled, &methods, &how, &progress))?;
             bar.finish_and_clear();
             let outcomes = outcomes?;
             let notes = outcomes.iter().flat_map(|o| &o.remarks);
@@ -128,7 +137,9 @@ fn row(name: String, outcomes: &[validate::Outcome], c: &[f64]) -> Vec<String> {
         let (mean, deviation) = spread(o);
         format!("{mean:.4} ± {deviation:.4}")
     };
-    let better = |best: usize, m: usize| if spread(&outcomes[m]).0 > spread(&outcomes[best]).0 { m } else { best };
+    let better = |best: usize, m: usize| {
+        if spread(&outcomes[m]).0 > spread(&outcomes[best]).0 { m } else { best }
+    };
     let best = (0..c.len()).fold(0, better);
     let (forest, sgd) = (&outcomes[c.len()], &outcomes[c.len() + 1]);
     vec![name, cell(&outcomes[best]), format!("{:e}", c[best]), cell(forest), cell(sgd)]
@@ -140,7 +151,8 @@ fn page(path: &std::path::Path, about: &str, table: &report::Table, remarks: &[S
         let remarks: String = remarks.iter().map(|r| format!("- {r}\n")).collect();
         return format!("# Classifiers compared\n\n{about}\n\n{}\n\n{remarks}", table.markdown());
     }
-    let remarks: String = remarks.iter().map(|r| format!("<li>{}</li>\n", report::escape(r))).collect();
+    let remarks: String =
+        remarks.iter().map(|r| format!("<li>{}</li>\n", report::escape(r))).collect();
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>Classifiers compared</title>\n\
          <style>body{{font:16px/1.5 sans-serif;max-width:60em;margin:2em auto;padding:0 1em}}\

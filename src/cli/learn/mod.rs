@@ -145,7 +145,8 @@ fn about(table: &Table, blob: Option<&str>, path: &Path) -> String {
         Layout::Packed => "packed",
         Layout::Mapped => "mapped",
     };
-    let name = blob.map_or_else(|| path.display().to_string(), |b| format!("{}, {b}", path.display()));
+    let name =
+        blob.map_or_else(|| path.display().to_string(), |b| format!("{}, {b}", path.display()));
     let mut text = format!(
         "{name}: {} rows of {} features ({layout}, {:.1} MB)",
         matrix.rows(),

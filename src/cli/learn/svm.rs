@@ -164,14 +164,23 @@ pub struct Cv {
     #[command(flatten)]
     linear: LinearArgs,
     /// Values of C
-    #[arg(long = "c", value_name = "C,…", value_delimiter = ',', default_value =
-        "1e-6,1e-5,1e-4,1e-3,1e-2,1e-1,1,1e1,1e2,1e3,1e4,1e5")]
+    #[arg(
+        long = "c",
+        value_name = "C,…",
+        value_delimiter = ',',
+        default_value = "1e-6,1e-5,1e-4,1e-3,1e-2,1e-1,1,1e1,1e2,1e3,1e4,1e5"
+    )]
     c: Vec<f64>,
     /// mllib: lengths of the first step
     #[arg(long, value_name = "LENGTH,…", value_delimiter = ',', default_value = "0.01,0.1,1,10")]
     step: Vec<f64>,
     /// mllib: what weights cost
-    #[arg(long, value_name = "FACTOR,…", value_delimiter = ',', default_value = "1e-6,1e-4,1e-2,1")]
+    #[arg(
+        long,
+        value_name = "FACTOR,…",
+        value_delimiter = ',',
+        default_value = "1e-6,1e-4,1e-2,1"
+    )]
     regularisation: Vec<f64>,
     #[command(flatten)]
     cv: CvArgs,
@@ -200,7 +209,11 @@ fn points(args: &Cv) -> Result<Vec<Point>> {
         all.sort_by(f64::total_cmp);
         all.dedup();
         let point = |c: f64| {
-            Ok(Point { name: format!("C = {c:e}"), x: Some(c), method: Method::Linear(linear.problem(c)?) })
+            Ok(Point {
+                name: format!("C = {c:e}"),
+                x: Some(c),
+                method: Method::Linear(linear.problem(c)?),
+            })
         };
         return all.into_iter().map(point).collect();
     }

@@ -7,7 +7,9 @@ use likenet::learn::linear::Samples;
 use likenet::learn::metrics::{Confusion, Judged, Platt, average_precision, bootstrap, roc_auc};
 use likenet::learn::model::{Classifier, Model};
 use likenet::learn::prepare::prepared;
-use likenet::learn::validate::{Learner, Learnt, Method, Sampled, Validation, boundary, scores, validate};
+use likenet::learn::validate::{
+    Learner, Learnt, Method, Sampled, Validation, boundary, scores, validate,
+};
 use likenet::learn::{Table, folds};
 use likenet::{Error, Result};
 use serde_json::{Map, Value, json};
@@ -79,7 +81,12 @@ pub fn run(
     data.on_threads(|| learn(&table, scaling, method, args))?
 }
 
-fn learn(table: &Table, scaling: &ScalingArgs, method: &Method, args: &TrainArgs) -> Result<Outcome> {
+fn learn(
+    table: &Table,
+    scaling: &ScalingArgs,
+    method: &Method,
+    args: &TrainArgs,
+) -> Result<Outcome> {
     let sampled = Sampled::of(table)?;
     let (train, test) = split(&sampled, args)?;
     let prepared = prepared(&table.matrix, &train, scaling.scaling())?;
@@ -143,14 +150,15 @@ fn judge(
     [train, test]: [&[u32]; 2],
     (lines, trained): (&mut Vec<String>, &mut Map<String, Value>),
 ) -> Result<()> {
-    let labels = |rows: &[u32]| -> Vec<bool> {
-        rows.iter().map(|&r| sampled.labels[r as usize]).collect()
-    };
+    let labels =
+        |rows: &[u32]| -> Vec<bool> { rows.iter().map(|&r| sampled.labels[r as usize]).collect() };
     let own = average_precision(&scores(&learnt.classifier, matrix, train), &labels(train))?;
     lines.push(format!("on the samples themselves: average precision {own:.4}"));
     trained.insert("average precision on the samples".into(), json!(own));
     if let Some(out) = &learnt.out_of_bag {
-        let known = || out.iter().zip(train).filter_map(|(p, &r)| Some(((*p)?, sampled.labels[r as usize])));
+        let known = || {
+            out.iter().zip(train).filter_map(|(p, &r)| Some(((*p)?, sampled.labels[r as usize])))
+        };
         let (p, l): (Vec<f64>, Vec<bool>) = known().unzip();
         if !p.is_empty() {
             let ap = average_precision(&p, &l)?;

@@ -128,7 +128,9 @@ fn check(points: &[Point], args: &CvArgs) -> Result<()> {
         return Ok(());
     }
     if points.iter().any(|p| p.x.is_none()) {
-        return Err(Error::Invalid("--plot draws average precision against C, which there is not".into()));
+        return Err(Error::Invalid(
+            "--plot draws average precision against C, which there is not".into(),
+        ));
     }
     #[cfg(feature = "plots")]
     return args.plot.iter().try_for_each(|path| report::check_ending(path));
@@ -155,7 +157,8 @@ fn one(
     let labels: Vec<bool> = rows.iter().map(|&r| sampled.labels[r]).collect();
     let groups = sampled.groups.map(|g| rows.iter().map(|&r| g[r]).collect::<Vec<u32>>());
     // Groups of one sample each are no groups.
-    let groups = groups.filter(|g| g.iter().collect::<std::collections::HashSet<_>>().len() < g.len());
+    let groups =
+        groups.filter(|g| g.iter().collect::<std::collections::HashSet<_>>().len() < g.len());
     let judged = Judged { scores: &scores, labels: &labels, groups: groups.as_deref() };
     let interval = bootstrap(average_precision, judged, args.repeats, 0.95, 0)?;
     let test = permutation_test(average_precision, judged, args.repeats, 0)?;
