@@ -27,10 +27,12 @@ mod newton;
 mod passes;
 mod problem;
 mod samples;
+mod sgd;
 
 pub use passes::predict;
 pub use problem::{Fit, Linear, Loss, Penalty, Problem, Solver};
 pub use samples::Samples;
+pub use sgd::{Sgd, SgdFit, Updater, sgd};
 
 use crate::error::Result;
 

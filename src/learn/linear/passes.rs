@@ -43,7 +43,7 @@ pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
 }
 
 /// The parts of `n` samples.
-fn parts(n: usize) -> Vec<Range<usize>> {
+pub(super) fn parts(n: usize) -> Vec<Range<usize>> {
     (0..PARTS).map(|p| p * n / PARTS..(p + 1) * n / PARTS).collect()
 }
 
