@@ -23,6 +23,7 @@ mod cholesky;
 mod dual;
 mod face;
 mod gram;
+mod lasso;
 mod newton;
 mod passes;
 mod problem;
@@ -59,7 +60,7 @@ impl<'a> Path<'a> {
         problem.check()?;
         let (samples, from) = (&self.samples, self.last.as_ref());
         let fit = match (problem.penalty, problem.solver(samples)) {
-            (Penalty::L1, _) => return Err(crate::error::Error::Invalid("L1".into())),
+            (Penalty::L1, _) => lasso::solve(samples, problem, from)?,
             (Penalty::L2, Solver::Dual) => dual::solve(samples, problem, from),
             (Penalty::L2, _) => newton::solve(samples, problem, from, &mut self.gram),
         };
