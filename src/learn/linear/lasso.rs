@@ -267,4 +267,4 @@ fn transpose(samples: &Samples, intercept: bool) -> Result<Matrix> {
 }
 
 /// Features that are transposed together.
-const BLOCK: usize = 16 * WORD;
+const BLOCK: usize = 4 * WORD;

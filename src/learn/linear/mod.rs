@@ -26,11 +26,13 @@ mod gram;
 mod lasso;
 mod newton;
 mod passes;
+mod pegasos;
 mod problem;
 mod samples;
 mod sgd;
 
 pub use passes::predict;
+pub use pegasos::pegasos;
 pub use problem::{Fit, Linear, Loss, Penalty, Problem, Solver};
 pub use samples::Samples;
 pub use sgd::{Sgd, SgdFit, Updater, sgd};
