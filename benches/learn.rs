@@ -67,7 +67,9 @@ fn trees(c: &mut Criterion) {
     for splits in [forest::Splits::Bins, forest::Splits::Exact] {
         let settings = forest::Settings { trees: 20, splits, ..forest::Settings::default() };
         group.bench_function(format!("20 trees, {splits:?}"), |b| {
-            b.iter(|| forest::train(&matrix, &rows, &labels, &settings, &|_| ()).expect("a forest"));
+            b.iter(|| {
+                forest::train(&matrix, &rows, &labels, &settings, &|_| ()).expect("a forest")
+            });
         });
     }
     group.finish();

@@ -186,7 +186,7 @@ fn one_fold(
     let mut learner = Learner::new(samples)?;
     let each = |method: &Method| {
         let learnt = learner.learn(method, &|_| ())?;
-        let scores = scores(&learnt.classifier, samples.matrix, &test);
+        let scores = learnt.classifier.scores(samples.matrix, &test);
         let boundary = boundary(&learnt.classifier);
         let right = scores.iter().zip(&labels).filter(|(s, l)| (**s > boundary) == **l).count();
         let score = Score {
@@ -205,14 +205,6 @@ pub fn boundary(classifier: &Classifier) -> f64 {
     match classifier {
         Classifier::Linear(_) => 0.0,
         Classifier::Forest(_) => 0.5,
-    }
-}
-
-/// Scores of some rows of a matrix.
-pub fn scores(classifier: &Classifier, matrix: &Matrix, rows: &[u32]) -> Vec<f64> {
-    match classifier {
-        Classifier::Linear(linear) => linear::predict(linear, matrix, rows),
-        Classifier::Forest(forest) => forest.probabilities(matrix, rows),
     }
 }
 

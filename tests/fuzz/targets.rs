@@ -7,6 +7,7 @@ use likenet::backend::Reference;
 use likenet::data::{Encoded, Items};
 use likenet::image::{Limits, Size, decode_bytes, decode_bytes_reduced};
 use likenet::layer::Phase;
+use likenet::learn::model::Model;
 use likenet::learn::table::Source;
 use likenet::net::{Description, Graph, Keep, NetState, Plan, Summary, dot};
 use likenet::report;
@@ -19,7 +20,7 @@ use weights_tools::WeightsSource as _;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 13] = [
     ("prototxt", prototxt),
     ("caffemodel", caffemodel),
     ("binaryproto", binaryproto),
@@ -32,6 +33,7 @@ pub const TARGETS: [Target; 12] = [
     ("libsvm", libsvm),
     ("features", features),
     ("labels", labels),
+    ("model", model),
 ];
 
 /// Descriptions of networks and solvers: parsed, upgraded, printed, connected and planned.
@@ -229,4 +231,22 @@ pub fn labels(data: &[u8]) {
             with_file(".csv", data, |labels| table(features, Some(labels), data));
         });
     }
+}
+
+/// Trained classifiers: read, told of, written again, and asked.
+pub fn model(data: &[u8]) {
+    with_file(".safetensors", data, |path| {
+        let Ok(model) = Model::load(path) else { return };
+        let _ = model.summary();
+        with_file(".safetensors", &[], |again| {
+            model.save(again).expect("what was read");
+            assert_eq!(Model::load(again).expect("what was written"), model);
+        });
+        // A forest may tell of columns that no tree looks at.
+        if model.columns() < 1 << 16
+            && let Ok(score) = model.score(&vec![1.0; model.columns()])
+        {
+            let _ = model.probability(score);
+        }
+    });
 }

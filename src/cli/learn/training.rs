@@ -7,9 +7,7 @@ use likenet::learn::linear::Samples;
 use likenet::learn::metrics::{Confusion, Judged, Platt, average_precision, bootstrap, roc_auc};
 use likenet::learn::model::{Classifier, Model};
 use likenet::learn::prepare::prepared;
-use likenet::learn::validate::{
-    Learner, Learnt, Method, Sampled, Validation, boundary, scores, validate,
-};
+use likenet::learn::validate::{Learner, Learnt, Method, Sampled, Validation, boundary, validate};
 use likenet::learn::{Table, folds};
 use likenet::{Error, Result};
 use serde_json::{Map, Value, json};
@@ -152,7 +150,7 @@ fn judge(
 ) -> Result<()> {
     let labels =
         |rows: &[u32]| -> Vec<bool> { rows.iter().map(|&r| sampled.labels[r as usize]).collect() };
-    let own = average_precision(&scores(&learnt.classifier, matrix, train), &labels(train))?;
+    let own = average_precision(&learnt.classifier.scores(matrix, train), &labels(train))?;
     lines.push(format!("on the samples themselves: average precision {own:.4}"));
     trained.insert("average precision on the samples".into(), json!(own));
     if let Some(out) = &learnt.out_of_bag {
@@ -171,7 +169,7 @@ fn judge(
     if test.is_empty() {
         return Ok(());
     }
-    let (scored, truth) = (scores(&learnt.classifier, matrix, test), labels(test));
+    let (scored, truth) = (learnt.classifier.scores(matrix, test), labels(test));
     let groups = sampled.groups.map(|g| test.iter().map(|&r| g[r as usize]).collect::<Vec<u32>>());
     let judged = Judged { scores: &scored, labels: &truth, groups: groups.as_deref() };
     let ap = bootstrap(average_precision, judged, 1000, 0.95, 0)?;

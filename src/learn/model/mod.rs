@@ -68,7 +68,7 @@ impl Classifier {
     /// Scores of rows of a matrix that has these columns, in parallel.
     pub fn scores(&self, matrix: &Matrix, rows: &[u32]) -> Vec<f64> {
         match self {
-            Self::Linear(linear) => linear::predict(linear, &Samples { matrix, rows, labels: &[] }),
+            Self::Linear(linear) => linear::predict(linear, matrix, rows),
             Self::Forest(forest) => forest.probabilities(matrix, rows),
         }
     }
