@@ -137,6 +137,10 @@ fn models_are_trained_saved_and_used() {
         "{text}"
     );
     w.said(&format!("forest predict forest.safetensors {DATA} --blob fc7 --out f.csv"), 0);
+    let text = w.said("forest inspect forest.safetensors", 0);
+    assert!(text.contains("40 trees") && text.contains("importances"), "{text}");
+    let text = w.said("svm inspect svm.safetensors", 0);
+    assert!(text.contains("largest weights") || text.contains("weights"), "{text}");
     let other = w.said(&format!("svm predict svm.safetensors {DATA}"), 2);
     assert!(other.contains("name one of its blobs: fc6"), "{other}");
     let text = w.said(

@@ -22,6 +22,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 pub enum Method {
     /// A linear classifier at its optimum.
     Linear(Problem),
+    /// A linear SVM by averaged stochastic descent: near its optimum after so many passes.
+    Pegasos(Problem),
     /// A linear classifier by gradient descent as in Spark's MLlib.
     Sgd(Sgd),
     /// A random forest.
@@ -249,6 +251,11 @@ impl<'a> Learner<'a> {
             Method::Linear(problem) => {
                 let fit = self.path.fit(problem)?;
                 Ok(Learnt::linear(fit.linear.clone(), fit.summary(), fit.converged))
+            }
+            Method::Pegasos(problem) => {
+                let fit = linear::pegasos(&self.samples, problem)?;
+                let summary = fit.summary();
+                Ok(Learnt::linear(fit.linear, summary, true))
             }
             Method::Sgd(settings) => {
                 let fit = linear::sgd(&self.samples, settings, &mut |i| progress(i))?;

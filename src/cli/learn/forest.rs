@@ -17,6 +17,8 @@ pub enum Command {
     Cv(Cv),
     /// Scores features with a trained model
     Predict(predict::Args),
+    /// Says what a model is, how it was trained and what it looks at most
+    Inspect(predict::ModelArgs),
 }
 
 /// How a forest is grown.
@@ -105,5 +107,6 @@ pub fn run(command: &Command) -> Result<Outcome> {
             validation::run(&args.data, &args.scaling, &[point], &args.cv)
         }
         Command::Predict(args) => predict::run(args),
+        Command::Inspect(args) => predict::inspect(args),
     }
 }

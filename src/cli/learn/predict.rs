@@ -25,6 +25,14 @@ pub struct Args {
     output: OutputArgs,
 }
 
+/// A model.
+#[derive(clap::Args)]
+pub struct ModelArgs {
+    /// Model, as `train` wrote it
+    #[arg(value_name = "MODEL")]
+    model: PathBuf,
+}
+
 /// What is written.
 #[derive(clap::Args)]
 struct OutputArgs {
@@ -52,6 +60,11 @@ pub struct PhotoArgs {
     layer: String,
     #[command(flatten)]
     output: OutputArgs,
+}
+
+pub fn inspect(args: &ModelArgs) -> Result<Outcome> {
+    print(Model::load(&args.model)?.summary().trim_end())?;
+    Ok(Outcome::Done)
 }
 
 pub fn run(args: &Args) -> Result<Outcome> {

@@ -17,13 +17,15 @@ pub enum Command {
     Cv(Cv),
     /// Scores features with a trained model
     Predict(predict::Args),
+    /// Says what a model is, how it was trained and what it looks at most
+    Inspect(predict::ModelArgs),
 }
 
 /// What is minimised, and how.
 #[derive(Args)]
 struct LinearArgs {
     /// What errors cost
-    #[arg(long, value_enum, default_value_t = LossArg::SquaredHinge)]
+    #[arg(long, value_enum, default_value_t = LossArg::SquaredHinge, default_value_if("solver", "pegasos", "hinge"))]
     loss: LossArg,
     /// What weights cost
     #[arg(long, value_enum, default_value_t = PenaltyArg::L2)]
@@ -37,7 +39,7 @@ struct LinearArgs {
     /// Largest duality gap, as a part of the objective
     #[arg(long, value_name = "PART", default_value_t = 1e-6)]
     tolerance: f64,
-    /// Passes through the samples, at most; iterations of `mllib` [default: 1000; mllib: 100]
+    /// Passes through the samples, at most; iterations of `mllib` [default: 1000; pegasos: 20; mllib: 100]
     #[arg(long, value_name = "N")]
     max_iterations: Option<usize>,
     /// Seed of the order in which samples are visited
@@ -82,6 +84,8 @@ enum SolverArg {
     Dual,
     /// Newton's method in the weights; with L1, coordinate descent by features
     Primal,
+    /// Averaged stochastic descent (hinge, L2), for more samples than passes
+    Pegasos,
     /// Gradient descent as Spark's SVMWithSGD does it
     Mllib,
 }
@@ -109,11 +113,21 @@ impl LinearArgs {
                 _ => Solver::Auto,
             },
             tolerance: self.tolerance,
-            max_iterations: self.max_iterations.unwrap_or(1000),
+            max_iterations: self.max_iterations.unwrap_or(match self.solver {
+                SolverArg::Pegasos => 20,
+                _ => 1000,
+            }),
             seed: self.seed,
         };
         problem.check()?;
         Ok(problem)
+    }
+
+    fn method(&self, c: f64) -> Result<Method> {
+        Ok(match self.solver {
+            SolverArg::Pegasos => Method::Pegasos(self.problem(c)?),
+            _ => Method::Linear(self.problem(c)?),
+        })
     }
 
     fn sgd(&self, step: f64, regularisation: f64) -> Sgd {
@@ -192,12 +206,13 @@ pub fn run(command: &Command) -> Result<Outcome> {
             let linear = &args.linear;
             let method = match linear.solver {
                 SolverArg::Mllib => Method::Sgd(linear.sgd(args.step, args.regularisation)),
-                _ => Method::Linear(linear.problem(args.c)?),
+                _ => linear.method(args.c)?,
             };
             training::run(&args.data, &args.scaling, &method, &args.train)
         }
         Command::Cv(args) => validation::run(&args.data, &args.scaling, &points(args)?, &args.cv),
         Command::Predict(args) => predict::run(args),
+        Command::Inspect(args) => predict::inspect(args),
     }
 }
 
@@ -209,11 +224,7 @@ fn points(args: &Cv) -> Result<Vec<Point>> {
         all.sort_by(f64::total_cmp);
         all.dedup();
         let point = |c: f64| {
-            Ok(Point {
-                name: format!("C = {c:e}"),
-                x: Some(c),
-                method: Method::Linear(linear.problem(c)?),
-            })
+            Ok(Point { name: format!("C = {c:e}"), x: Some(c), method: linear.method(c)? })
         };
         return all.into_iter().map(point).collect();
     }

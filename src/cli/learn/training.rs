@@ -133,7 +133,7 @@ fn with_bar<R>(method: &Method, f: impl FnOnce(&(dyn Fn(usize) + Sync)) -> R) ->
     let bar = match method {
         Method::Forest(settings) => bar(settings.trees, "trees"),
         Method::Sgd(sgd) => bar(sgd.iterations, "iterations"),
-        Method::Linear(_) => return f(&|_| ()),
+        Method::Linear(_) | Method::Pegasos(_) => return f(&|_| ()),
     };
     let result = f(&|done| bar.set_position(done as u64));
     bar.finish_and_clear();

@@ -16,7 +16,7 @@ mod file;
 mod summary;
 
 use super::forest::Forest;
-use super::linear::{self, Linear, Samples};
+use super::linear::{self, Linear};
 use super::metrics::Platt;
 use super::scale::{Norm, Standard};
 use super::{Layout, Matrix};
