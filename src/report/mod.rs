@@ -12,14 +12,11 @@
 mod curves;
 mod log;
 mod progress;
-#[cfg(feature = "plots")]
-mod sweep;
 mod table;
 
 #[cfg(feature = "plots")]
 pub use curves::{SIZE, check_ending, draw};
 pub use log::{Iteration, Outputs, Record, TestResult, Writer, read};
 pub use progress::Progress;
-#[cfg(feature = "plots")]
-pub use sweep::{SweepCurve, draw_sweep};
+
 pub use table::{Table, escape};
