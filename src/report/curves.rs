@@ -6,11 +6,11 @@
 //! Long logs are thinned: of each stretch of iterations only the smallest and the largest value are
 //! drawn. Where a value is not finite, a curve has a gap.
 
+use super::canvas::{self, COLOURS, Drawn, FONT, GREY, GRID, Page, line, number, titled};
 use super::log::Record;
 use crate::error::{Error, Result};
 use plotters::coord::Shift;
 use plotters::coord::ranged1d::{AsRangedCoord, Ranged, ValueFormatter};
-use plotters::drawing::DrawingAreaErrorKind;
 use plotters::prelude::*;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -19,24 +19,10 @@ use std::path::Path;
 /// Width and height of a drawing in pixels.
 pub const SIZE: (u32, u32) = (1000, 900);
 
-/// A PNG is drawn larger by this factor, then reduced: its lines become smooth.
-const OVERSAMPLING: u32 = 2;
-
 /// Points of a curve that are drawn, at most.
 const MOST_POINTS: usize = 1500;
 
-const FONT: &str = "sans-serif";
 const FAINT: RGBColor = RGBColor(178, 202, 230);
-const GREY: RGBColor = RGBColor(90, 90, 90);
-const GRID: RGBColor = RGBColor(228, 228, 228);
-const COLOURS: [RGBColor; 6] = [
-    RGBColor(31, 95, 168),
-    RGBColor(214, 96, 20),
-    RGBColor(52, 138, 82),
-    RGBColor(125, 91, 166),
-    RGBColor(150, 110, 40),
-    RGBColor(60, 150, 170),
-];
 
 /// (iteration, value); a value that is not finite is a gap.
 type Points = Vec<(usize, f64)>;
@@ -58,89 +44,40 @@ struct Panel {
     curves: Vec<Curve>,
 }
 
-type Drawn<DB> = std::result::Result<(), DrawingAreaErrorKind<<DB as DrawingBackend>::ErrorType>>;
-
 /// Draws the curves of `records` into `path`, whose ending says what it becomes: `.svg` or `.png`.
 pub fn draw(records: &[Record], title: &str, path: &Path) -> Result<()> {
-    let name = path.display();
     if records.is_empty() {
+        let name = path.display();
         return Err(Error::Invalid(format!("{name}: nothing to draw: the log is empty")));
     }
-    let font = plotters::style::register_font(FONT, FontStyle::Normal, dejavu::sans::regular());
-    font.map_err(|_| Error::Invalid("the font of the program is damaged".into()))?;
-    let file = match vector(path)? {
-        true => svg(records, title),
-        false => png(records, title),
-    };
-    let file = file.map_err(|reason| Error::Invalid(format!("{name}: {reason}")))?;
-    Ok(weights_tools::write_atomically(path, |out| {
-        out.write_all(&file).map_err(weights_tools::Error::io(path, "write"))
-    })?)
+    canvas::write(&Log { records, title }, path)
 }
 
-/// Whether [`draw`] can draw a file of this name.
-pub fn check_ending(path: &Path) -> Result<()> {
-    vector(path).map(drop)
+/// All panels below one another.
+struct Log<'a> {
+    records: &'a [Record],
+    title: &'a str,
 }
 
-/// Whether the name is that of a vector drawing, `.svg`, or of a bitmap, `.png`.
-fn vector(path: &Path) -> Result<bool> {
-    match path.extension().and_then(|e| e.to_str()).unwrap_or("").to_lowercase().as_str() {
-        "svg" => Ok(true),
-        "png" => Ok(false),
-        _ => Err(Error::Invalid(format!(
-            "{}: curves are drawn as .svg or .png: name the file so",
-            path.display()
-        ))),
-    }
-}
+impl Page for Log<'_> {
+    const SIZE: (u32, u32) = SIZE;
 
-fn svg(records: &[Record], title: &str) -> std::result::Result<Vec<u8>, String> {
-    let mut text = String::new();
-    let area = SVGBackend::with_string(&mut text, SIZE).into_drawing_area();
-    page(&area, records, title, 1).map_err(|e| e.to_string())?;
-    drop(area);
-    Ok(text.into_bytes())
-}
-
-fn png(records: &[Record], title: &str) -> std::result::Result<Vec<u8>, String> {
-    let (width, height) = (SIZE.0 * OVERSAMPLING, SIZE.1 * OVERSAMPLING);
-    let mut large = image::RgbImage::new(width, height);
-    let area = BitMapBackend::with_buffer(&mut large, (width, height)).into_drawing_area();
-    page(&area, records, title, OVERSAMPLING).map_err(|e| e.to_string())?;
-    drop(area);
-    let mut file = std::io::Cursor::new(Vec::new());
-    let picture = image::imageops::thumbnail(&large, SIZE.0, SIZE.1);
-    picture.write_to(&mut file, image::ImageFormat::Png).map_err(|e| e.to_string())?;
-    Ok(file.into_inner())
-}
-
-/// Draws title and panels; `scale` multiplies every length.
-fn page<DB: DrawingBackend>(
-    area: &DrawingArea<DB, Shift>,
-    records: &[Record],
-    title: &str,
-    scale: u32,
-) -> Drawn<DB> {
-    area.fill(&WHITE)?;
-    let area = area.margin(8 * scale, 8 * scale, 8 * scale, 16 * scale);
-    let area = match title {
-        "" => area,
-        title => area.titled(title, (FONT, 22 * scale))?,
-    };
-    let iterations = records.iter().map(Record::iter);
-    // Whatever number a log holds, one more exists.
-    let first = iterations.clone().min().unwrap_or(0).min(usize::MAX - 1);
-    let last = iterations.max().unwrap_or(0).max(first + 1);
-    let panels = panels(records);
-    for (area, panel) in area.split_evenly((panels.len(), 1)).iter().zip(&panels) {
-        let y = panel.range();
-        match panel.log_scale {
-            true => panel.draw(area, first..last, y.log_scale(), scale)?,
-            false => panel.draw(area, first..last, y, scale)?,
+    fn draw<DB: DrawingBackend>(&self, area: &DrawingArea<DB, Shift>, scale: u32) -> Drawn<DB> {
+        let area = titled(area, self.title, scale)?;
+        let iterations = self.records.iter().map(Record::iter);
+        // Whatever number a log holds, one more exists.
+        let first = iterations.clone().min().unwrap_or(0).min(usize::MAX - 1);
+        let last = iterations.max().unwrap_or(0).max(first + 1);
+        let panels = panels(self.records);
+        for (area, panel) in area.split_evenly((panels.len(), 1)).iter().zip(&panels) {
+            let y = panel.range();
+            match panel.log_scale {
+                true => panel.draw(area, first..last, y.log_scale(), scale)?,
+                false => panel.draw(area, first..last, y, scale)?,
+            }
         }
+        Ok(())
     }
-    area.present()
 }
 
 /// What is drawn of the records: loss, accuracy if a test has one, learning rate.
@@ -239,13 +176,7 @@ impl Curve {
     fn lines(&self, scale: u32) -> impl Iterator<Item = PathElement<(usize, f64)>> {
         let style = self.colour.stroke_width(self.line * scale);
         let runs = self.runs().filter(|run| self.line > 0 && run.len() > 1);
-        // Where thick lines of a bitmap meet at a sharp angle, their corner shoots far beyond the
-        // point: a bitmap has each segment alone.
-        let windows = move |run: &[(usize, f64)]| match scale {
-            1 => vec![PathElement::new(run, style)],
-            _ => run.windows(2).map(|pair| PathElement::new(pair, style)).collect(),
-        };
-        runs.flat_map(windows)
+        runs.flat_map(move |run| line(run, style, scale))
     }
 
     /// The points, where there are to be any; a line of one point would not be seen without.
@@ -333,16 +264,6 @@ impl Panel {
             .border_style(GRID.stroke_width(scale))
             .draw()?;
         Ok(())
-    }
-}
-
-/// A label of an axis, to four digits.
-fn number(value: f64) -> String {
-    let rounded = format!("{value:.3e}").parse().unwrap_or(value);
-    match rounded.abs() {
-        0.0 => "0".into(),
-        1e-4..1e6 => rounded.to_string(),
-        _ => format!("{rounded:e}"),
     }
 }
 
@@ -502,11 +423,5 @@ mod tests {
         let error = draw(&[], "", &path("a.svg")).unwrap_err().to_string();
         assert!(error.contains("a.svg") && error.contains("empty"), "{error}");
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
-    }
-
-    #[test]
-    fn numbers_are_short() {
-        let labels = [0.0, 0.1 + 0.2, 1e-5, 0.0001, 1500.0, 2.5e7, -0.25].map(number);
-        assert_eq!(labels, ["0", "0.3", "1e-5", "0.0001", "1500", "2.5e7", "-0.25"]);
     }
 }

@@ -1,7 +1,7 @@
 //! The record of a training run.
 //!
 //! Flows in: the loss and the rate of each iteration, the results of each test. Flows out: a log on
-//! disk, a line on the terminal, a drawing of the curves.
+//! disk, a line on the terminal, a drawing of the curves. Sweeps of classifiers over C are drawn here too.
 //!
 //! ```text
 //! solver → Writer → log.jsonl → read → draw (SVG, PNG)
@@ -9,14 +9,21 @@
 //! ```
 
 #[cfg(feature = "plots")]
+mod canvas;
+#[cfg(feature = "plots")]
 mod curves;
 mod log;
 mod progress;
+#[cfg(feature = "plots")]
+mod sweep;
 mod table;
 
 #[cfg(feature = "plots")]
-pub use curves::{SIZE, check_ending, draw};
+pub use canvas::check_ending;
+#[cfg(feature = "plots")]
+pub use curves::{SIZE, draw};
 pub use log::{Iteration, Outputs, Record, TestResult, Writer, read};
 pub use progress::Progress;
-
+#[cfg(feature = "plots")]
+pub use sweep::{SweepCurve, draw_sweep};
 pub use table::{Table, escape};

@@ -1,0 +1,140 @@
+//! What drawings are drawn on.
+//!
+//! Flows in: a page that can draw itself anywhere. Flows out: a file, SVG or PNG; its ending says which.
+
+use crate::error::{Error, Result};
+use plotters::coord::Shift;
+use plotters::drawing::DrawingAreaErrorKind;
+use plotters::prelude::*;
+use std::path::Path;
+
+/// A PNG is drawn larger by this factor, then reduced: its lines become smooth.
+const OVERSAMPLING: u32 = 4;
+
+pub(super) const FONT: &str = "sans-serif";
+pub(super) const GREY: RGBColor = RGBColor(90, 90, 90);
+pub(super) const GRID: RGBColor = RGBColor(228, 228, 228);
+pub(super) const COLOURS: [RGBColor; 6] = [
+    RGBColor(31, 95, 168),
+    RGBColor(214, 96, 20),
+    RGBColor(52, 138, 82),
+    RGBColor(125, 91, 166),
+    RGBColor(150, 110, 40),
+    RGBColor(60, 150, 170),
+];
+
+/// What drawing on a backend gives.
+pub(super) type Drawn<DB> =
+    std::result::Result<(), DrawingAreaErrorKind<<DB as DrawingBackend>::ErrorType>>;
+
+/// What can be drawn.
+pub(super) trait Page {
+    /// Width and height in pixels.
+    const SIZE: (u32, u32);
+
+    /// Draws on a white area of [`Page::SIZE`], all lengths multiplied by `scale`.
+    fn draw<DB: DrawingBackend>(&self, area: &DrawingArea<DB, Shift>, scale: u32) -> Drawn<DB>;
+}
+
+/// Draws a page into a file whose ending is `.svg` or `.png`, atomically.
+pub(super) fn write<P: Page>(page: &P, path: &Path) -> Result<()> {
+    let font = plotters::style::register_font(FONT, FontStyle::Normal, dejavu::sans::regular());
+    font.map_err(|_| Error::Invalid("the font of the program is damaged".into()))?;
+    let file = if vector(path)? { svg(page) } else { png(page) };
+    let file = file.map_err(|reason| Error::Invalid(format!("{}: {reason}", path.display())))?;
+    Ok(weights_tools::write_atomically(path, |out| {
+        out.write_all(&file).map_err(weights_tools::Error::io(path, "write"))
+    })?)
+}
+
+/// Whether a drawing can be written into a file of this name.
+pub fn check_ending(path: &Path) -> Result<()> {
+    vector(path).map(drop)
+}
+
+/// Whether the name is that of a vector drawing, `.svg`, or of a bitmap, `.png`.
+fn vector(path: &Path) -> Result<bool> {
+    match path.extension().and_then(|e| e.to_str()).unwrap_or("").to_lowercase().as_str() {
+        "svg" => Ok(true),
+        "png" => Ok(false),
+        _ => Err(Error::Invalid(format!(
+            "{}: curves are drawn as .svg or .png: name the file so",
+            path.display()
+        ))),
+    }
+}
+
+fn svg<P: Page>(page: &P) -> std::result::Result<Vec<u8>, String> {
+    let mut text = String::new();
+    let area = SVGBackend::with_string(&mut text, P::SIZE).into_drawing_area();
+    on_white(page, &area, 1).map_err(|e| e.to_string())?;
+    drop(area);
+    Ok(text.into_bytes())
+}
+
+fn png<P: Page>(page: &P) -> std::result::Result<Vec<u8>, String> {
+    let (width, height) = (P::SIZE.0 * OVERSAMPLING, P::SIZE.1 * OVERSAMPLING);
+    let mut large = image::RgbImage::new(width, height);
+    let area = BitMapBackend::with_buffer(&mut large, (width, height)).into_drawing_area();
+    on_white(page, &area, OVERSAMPLING).map_err(|e| e.to_string())?;
+    drop(area);
+    let mut file = std::io::Cursor::new(Vec::new());
+    let picture = image::imageops::thumbnail(&large, P::SIZE.0, P::SIZE.1);
+    picture.write_to(&mut file, image::ImageFormat::Png).map_err(|e| e.to_string())?;
+    Ok(file.into_inner())
+}
+
+fn on_white<DB: DrawingBackend>(
+    page: &impl Page,
+    area: &DrawingArea<DB, Shift>,
+    scale: u32,
+) -> Drawn<DB> {
+    area.fill(&WHITE)?;
+    page.draw(area, scale)?;
+    area.present()
+}
+
+/// The area below a title, within margins; all of it where there is none.
+pub(super) fn titled<DB: DrawingBackend>(
+    area: &DrawingArea<DB, Shift>,
+    title: &str,
+    scale: u32,
+) -> std::result::Result<DrawingArea<DB, Shift>, DrawingAreaErrorKind<DB::ErrorType>> {
+    let area = area.margin(8 * scale, 8 * scale, 8 * scale, 16 * scale);
+    match title {
+        "" => Ok(area),
+        title => area.titled(title, (FONT, 22 * scale)),
+    }
+}
+
+/// A line through points.
+///
+/// Where thick lines of a bitmap meet at a sharp angle, their corner shoots far beyond the point: a bitmap
+/// has each segment alone.
+pub(super) fn line<P: Clone>(points: &[P], style: ShapeStyle, scale: u32) -> Vec<PathElement<P>> {
+    match scale {
+        1 => vec![PathElement::new(points, style)],
+        _ => points.windows(2).map(|pair| PathElement::new(pair, style)).collect(),
+    }
+}
+
+/// A number, to four digits.
+pub(super) fn number(value: f64) -> String {
+    let rounded = format!("{value:.3e}").parse().unwrap_or(value);
+    match rounded.abs() {
+        0.0 => "0".into(),
+        1e-4..1e6 => rounded.to_string(),
+        _ => format!("{rounded:e}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_short() {
+        let labels = [0.0, 0.1 + 0.2, 1e-5, 0.0001, 1500.0, 2.5e7, -0.25].map(number);
+        assert_eq!(labels, ["0", "0.3", "1e-5", "0.0001", "1500", "2.5e7", "-0.25"]);
+    }
+}
