@@ -16,6 +16,8 @@
 //! | logistic | L2 | `newton` | Newton's method, conjugate gradients |
 //! | squared hinge, logistic | L1 | `lasso` | coordinate descent by features |
 //!
+//! `sgd` is what MLlib does instead, and `pegasos` what else goes down a gradient.
+//!
 //! Each of them ends by the duality gap, which no solution can lie: the optimum is between the objective
 //! and the objective less the gap.
 
@@ -30,6 +32,8 @@ mod pegasos;
 mod problem;
 mod samples;
 mod sgd;
+#[cfg(test)]
+mod tests;
 
 pub use passes::predict;
 pub use pegasos::pegasos;
