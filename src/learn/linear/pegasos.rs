@@ -117,3 +117,48 @@ impl Pegasos<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fit;
+    use super::super::tests::Data;
+    use super::*;
+
+    #[test]
+    fn one_step_by_hand() {
+        // λ = 1 / 2: the first step adds a sample, with y x / λ; the second sees a margin of 2, and nothing to add.
+        let data = Data::new(&[vec![1.0], vec![-1.0]], &[true, false]);
+        let problem = Problem {
+            loss: Loss::Hinge,
+            intercept: false,
+            max_iterations: 1,
+            tolerance: 1e-9,
+            ..Problem::default()
+        };
+        let fit = pegasos(&data.samples(), &problem).unwrap();
+        // w is 2 after the first step and 1 after the second; their average, the second's twice: 4 / 3.
+        assert!((fit.linear.weights[0] - 4.0 / 3.0).abs() < 1e-12, "{}", fit.linear.weights[0]);
+        assert!((fit.objective - 8.0 / 9.0).abs() < 1e-12);
+        // The weight of the one sample, 4 / 3, is cut off at C = 1, which is worth 1 − 1 / 2.
+        assert!((fit.gap - (8.0 / 9.0 - 0.5)).abs() < 1e-12 && !fit.converged);
+    }
+
+    #[test]
+    fn the_optimum_is_near_and_within_the_gap() {
+        let data = Data::random(200, 30);
+        let exact = Problem { loss: Loss::Hinge, c: 0.05, tolerance: 1e-8, ..Problem::default() };
+        let best = fit(&data.samples(), &exact, None).unwrap();
+        let rough = pegasos(&data.samples(), &Problem { tolerance: 0.02, ..exact }).unwrap();
+        assert!(rough.converged, "{}", rough.summary());
+        assert!(rough.objective >= best.objective - best.gap);
+        assert!(rough.objective - rough.gap <= best.objective);
+        assert!(rough.objective <= 1.02 * best.objective);
+    }
+
+    #[test]
+    fn other_problems_are_refused() {
+        let data = Data::random(20, 3);
+        let error = pegasos(&data.samples(), &Problem::default()).unwrap_err().to_string();
+        assert!(error.contains("hinge with the L2 penalty"), "{error}");
+    }
+}

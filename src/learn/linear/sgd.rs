@@ -316,3 +316,112 @@ fn distance(a: &[f64], b: &[f64]) -> f64 {
 fn norm(w: &[f64]) -> f64 {
     dot(w, w).sqrt()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::Data;
+    use super::*;
+    use rayon::ThreadPoolBuilder;
+
+    fn run(data: &Data, s: Sgd) -> SgdFit {
+        sgd(&data.samples(), &s, &mut |_| {}).unwrap()
+    }
+
+    #[test]
+    fn steps_by_hand() {
+        let data = Data::new(&[vec![1.0, 0.0], vec![0.0, 2.0]], &[true, false]);
+        let one = Sgd { iterations: 1, regularisation: 0.5, ..Sgd::default() };
+        // At 0 both are active, and (1/2) Σ y x = (0.5, −1). Then the margins are 0.5 and 2.
+        let fit = run(&data, one);
+        assert_eq!(fit.linear, Linear { weights: vec![0.5, -1.0], bias: 0.0 });
+        assert_eq!(fit.losses, [1.0, 0.5 / 2.0 + 0.25 * 1.25]);
+        // Each weight shrinks by 0.25.
+        let fit = run(&data, Sgd { updater: Updater::L1, regularisation: 0.25, ..one });
+        assert_eq!(fit.linear.weights, [0.25, -0.75]);
+        // The bias starts at 1, with a cost of ½ λ. A margin of 1 is not active, one of −1 is: the bias goes
+        // to 1 · (1 − 0.5) − 0.5.
+        let fit = run(&data, Sgd { intercept: true, ..one });
+        assert_eq!(fit.linear, Linear { weights: vec![0.0, -1.0], bias: 0.0 });
+        assert_eq!(fit.losses[0], 2.0 / 2.0 + 0.25);
+        // The second step is shorter by √2.
+        let fit = run(&data, Sgd { iterations: 2, updater: Updater::None, ..one });
+        assert_eq!(fit.linear.weights, [0.5 + 0.5f64.sqrt() * 0.5, -1.0]);
+    }
+
+    /// Every row in every step.
+    fn plain(samples: &Samples, s: Sgd) -> Vec<f64> {
+        let n = samples.len();
+        let mut w = vec![0.0; samples.matrix.width()];
+        for t in 1..=s.iterations {
+            let scores: Vec<f64> = (0..n).map(|i| samples.row(i).dot_wide(kernels(), &w)).collect();
+            let mut sum = vec![0.0; w.len()];
+            for i in (0..n).filter(|&i| samples.sign(i) * scores[i] < 1.0) {
+                samples.row(i).add_to_wide(kernels(), samples.sign(i) / n as f64, &mut sum);
+            }
+            s.update(&mut w, &sum, t);
+        }
+        w
+    }
+
+    #[test]
+    fn rows_that_are_not_read_would_change_nothing() {
+        // 256 samples: the division is exact, and so are all sums.
+        let data = Data::random(256, 40);
+        for step in [0.01, 1.0, 30.0] {
+            let s = Sgd { step, iterations: 60, tolerance: 0.0, ..Sgd::default() };
+            let want = plain(&data.samples(), s);
+            let [one, two] = [1, 2].map(|threads| {
+                let pool = ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                pool.install(|| run(&data, s))
+            });
+            assert_eq!(one.linear.weights, want[..40], "step {step}");
+            assert_eq!((one.linear, one.losses), (two.linear, two.losses), "step {step}");
+        }
+    }
+
+    #[test]
+    fn it_ends_where_steps_are_short() {
+        let data = Data::random(100, 10);
+        let s = Sgd { step: 0.1, regularisation: 1.0, iterations: 1000, ..Sgd::default() };
+        let mut steps = vec![];
+        let fit = sgd(&data.samples(), &s, &mut |t| steps.push(t)).unwrap();
+        assert!(fit.converged && fit.iterations < 1000);
+        // Nothing follows the last step.
+        assert_eq!(fit.losses.len(), fit.iterations);
+        assert_eq!(steps, (1..=fit.iterations).collect::<Vec<_>>());
+        let fit = run(&data, Sgd { tolerance: 0.0, ..s });
+        assert!(!fit.converged && fit.iterations == 1000 && fit.losses.len() == 1001);
+    }
+
+    #[test]
+    fn batches_follow_from_the_seed() {
+        let data = Data::random(100, 10);
+        let s = Sgd { fraction: 0.3, ..Sgd::default() };
+        let (a, b) = (run(&data, s), run(&data, s));
+        assert_eq!((a.linear.weights.clone(), a.losses), (b.linear.weights, b.losses));
+        let other = run(&data, Sgd { seed: 7, ..s });
+        assert_ne!(a.linear.weights, other.linear.weights);
+        let drawn = draw(&data.samples(), &s, 1).len();
+        assert!((15..45).contains(&drawn), "{drawn} of 100");
+    }
+
+    #[test]
+    fn settings_that_make_no_sense_are_refused() {
+        let (data, good) = (Data::random(20, 3), Sgd::default());
+        let cases = [
+            (Sgd { step: 0.0, ..good }, "step is 0"),
+            (Sgd { step: f64::NAN, ..good }, "step is NaN"),
+            (Sgd { regularisation: -1.0, ..good }, "regularisation is -1"),
+            (Sgd { fraction: 1.5, ..good }, "fraction is 1.5"),
+            (Sgd { tolerance: 2.0, ..good }, "tolerance is 2"),
+            (Sgd { iterations: 0, ..good }, "0 iterations"),
+            (Sgd { step: 1e300, ..good }, "step 1 made the weights infinite"),
+        ];
+        for (s, want) in cases {
+            let error = sgd(&data.samples(), &s, &mut |_| {}).unwrap_err().to_string();
+            assert!(error.contains(want), "{error}");
+        }
+        let one = Data::new(&[vec![1.0]], &[true]);
+        assert!(sgd(&one.samples(), &good, &mut |_| {}).is_err());
+    }
+}
