@@ -83,14 +83,15 @@ fn solve(samples: &Samples, case: &Case, tolerance: f64) -> Fit {
     let max_iterations = 100_000;
     let problem =
         Problem { loss, solver, c, intercept, tolerance, max_iterations, ..Problem::default() };
-    let fit = fit(samples, &problem, None).expect("a fit");
+    let fit = fit(samples, &problem).expect("a fit");
     assert!(fit.converged, "{case:?}: {}", fit.summary());
     fit
 }
 
 fn judge(fit: &Fit, samples: &Samples) -> f64 {
     let labels: Vec<bool> = (0..samples.len()).map(|i| samples.label(i)).collect();
-    average_precision(&predict(&fit.linear, samples), &labels).expect("both classes")
+    average_precision(&predict(&fit.linear, samples.matrix, samples.rows), &labels)
+        .expect("both classes")
 }
 
 /// A problem as scikit-learn names it.

@@ -147,7 +147,7 @@ mod tests {
     fn the_optimum_is_near_and_within_the_gap() {
         let data = Data::random(200, 30);
         let exact = Problem { loss: Loss::Hinge, c: 0.05, tolerance: 1e-8, ..Problem::default() };
-        let best = fit(&data.samples(), &exact, None).unwrap();
+        let best = fit(&data.samples(), &exact).unwrap();
         let rough = pegasos(&data.samples(), &Problem { tolerance: 0.02, ..exact }).unwrap();
         assert!(rough.converged, "{}", rough.summary());
         assert!(rough.objective >= best.objective - best.gap);

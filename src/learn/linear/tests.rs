@@ -54,8 +54,13 @@ fn problem((loss, penalty, solver): (Loss, Penalty, Solver), c: f64) -> Problem 
     Problem { loss, penalty, solver, c, tolerance: 1e-10, ..Problem::default() }
 }
 
-fn converged(data: &Data, problem: &Problem, from: Option<&Fit>) -> Fit {
-    let fit = fit(&data.samples(), problem, from).unwrap();
+fn converged(data: &Data, problem: &Problem) -> Fit {
+    next(&mut Path::new(data.samples()).unwrap(), problem)
+}
+
+/// The next fit of a path, which must have converged.
+fn next(path: &mut Path, problem: &Problem) -> Fit {
+    let fit = path.fit(problem).unwrap().clone();
     assert!(fit.converged && fit.gap <= 1e-10 * fit.objective, "{}", fit.summary());
     fit
 }
@@ -74,14 +79,14 @@ fn one_weight_by_hand() {
         (2.0, 3f64.ln()),
     ];
     for (kind, (c, w)) in KINDS.into_iter().zip(cases) {
-        let fit = converged(&data, &Problem { intercept: false, ..problem(kind, c) }, None);
+        let fit = converged(&data, &Problem { intercept: false, ..problem(kind, c) });
         let got = fit.linear.weights[0];
         assert!((got - w).abs() < 1e-4, "{kind:?}: {got}, not {w}");
         assert_eq!(fit.linear.bias, 0.0);
     }
     // A pull of 1 or less leaves a weight at 0: of the squared hinge 4 C, of the logistic loss C.
     for (kind, c) in [(KINDS[4], 0.25), (KINDS[5], 1.0)] {
-        let fit = converged(&data, &Problem { intercept: false, ..problem(kind, c) }, None);
+        let fit = converged(&data, &Problem { intercept: false, ..problem(kind, c) });
         assert_eq!((fit.linear.weights[0], fit.gap), (0.0, 0.0), "{kind:?}");
     }
 }
@@ -90,7 +95,7 @@ fn one_weight_by_hand() {
 #[test]
 fn eight_samples_as_scikit_learn_has_them() {
     let want = [
-        (1.4722222222222222, [2.0 / 3.0, -2.0 / 3.0]),
+        (1.472222222222222, [2.0 / 3.0, -2.0 / 3.0]),
         (1.0866425992779785, [0.602888087, -0.718411552]),
         (1.0866425992779785, [0.602888087, -0.718411552]),
         (1.9109309792637477, [0.572028374, -0.699868896]),
@@ -98,7 +103,7 @@ fn eight_samples_as_scikit_learn_has_them() {
         (2.6442915435245395, [0.089856208, -0.382789733]),
     ];
     for (kind, (objective, weights)) in KINDS.into_iter().zip(want) {
-        let fit = converged(&Data::eight(), &problem(kind, 0.5), None);
+        let fit = converged(&Data::eight(), &problem(kind, 0.5));
         assert!((fit.objective - objective).abs() < 1e-8, "{kind:?}: {}", fit.objective);
         for (got, want) in fit.linear.weights.iter().zip(weights) {
             assert!((got - want).abs() < 2e-5, "{kind:?}: {got}, not {want}");
@@ -114,14 +119,19 @@ fn eight_samples_as_scikit_learn_has_them() {
 fn another_problems_fit_is_a_start_and_no_more() {
     let data = Data::random(60, 20);
     for kind in KINDS {
-        let first = converged(&data, &problem(kind, 0.1), None);
-        let cold = converged(&data, &problem(kind, 1.0), None);
-        let warm = converged(&data, &problem(kind, 1.0), Some(&first));
+        let cold = converged(&data, &problem(kind, 1.0));
+        let mut path = Path::new(data.samples()).unwrap();
+        next(&mut path, &problem(kind, 0.1));
+        let warm = next(&mut path, &problem(kind, 1.0));
         assert!((warm.objective / cold.objective - 1.0).abs() < 2e-10, "{kind:?}");
-        let again = converged(&data, &problem(kind, 1.0), Some(&cold));
+        let again = next(&mut path, &problem(kind, 1.0));
         assert!(again.iterations <= 1, "{kind:?}: {} iterations", again.iterations);
-        // A fit of other samples is none.
-        converged(&Data::random(50, 10), &problem(kind, 1.0), Some(&first));
+        // From each kind of solution to each other.
+        for other in KINDS {
+            next(&mut path, &problem(other, 1.0));
+            let back = next(&mut path, &problem(kind, 1.0));
+            assert!((back.objective / cold.objective - 1.0).abs() < 2e-10, "{kind:?} {other:?}");
+        }
     }
 }
 
@@ -130,8 +140,7 @@ fn samples_that_come_twice_count_twice() {
     let data = Data::random(40, 12);
     let twice = Data { rows: [&data.rows[..], &data.rows].concat(), ..Data::random(40, 12) };
     for kind in KINDS {
-        let [a, b] =
-            [(&data, 1.0), (&twice, 0.5)].map(|(d, c)| converged(d, &problem(kind, c), None));
+        let [a, b] = [(&data, 1.0), (&twice, 0.5)].map(|(d, c)| converged(d, &problem(kind, c)));
         assert!((a.objective / b.objective - 1.0).abs() < 2e-10, "{kind:?}");
     }
 }
@@ -141,11 +150,11 @@ fn what_did_not_converge_says_so() {
     let data = Data::random(60, 20);
     for kind in KINDS {
         let few = Problem { max_iterations: 1, ..problem(kind, 1.0) };
-        let fit = fit(&data.samples(), &few, None).unwrap();
+        let fit = fit(&data.samples(), &few).unwrap();
         assert!(!fit.converged && fit.gap > 1e-10 * fit.objective, "{kind:?}");
         assert!(fit.summary().contains("NOT converge"), "{}", fit.summary());
         // The gap holds all the same.
-        let best = converged(&data, &problem(kind, 1.0), None).objective;
+        let best = converged(&data, &problem(kind, 1.0)).objective;
         assert!(fit.objective - fit.gap <= best * (1.0 + 1e-9), "{kind:?}");
     }
 }
@@ -156,7 +165,7 @@ fn threads_do_not_show() {
     let pool = |threads| ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
     for kind in KINDS {
         let [a, b] = [1, 2].map(|threads| {
-            pool(threads).install(|| fit(&data.samples(), &problem(kind, 1.0), None).unwrap())
+            pool(threads).install(|| fit(&data.samples(), &problem(kind, 1.0)).unwrap())
         });
         assert_eq!((a.linear, a.iterations, a.gap), (b.linear, b.iterations, b.gap), "{kind:?}");
     }
@@ -166,9 +175,9 @@ fn threads_do_not_show() {
 fn one_class_is_refused() {
     let data = Data::new(&[vec![1.0], vec![2.0]], &[true, true]);
     for kind in KINDS {
-        let error = fit(&data.samples(), &problem(kind, 1.0), None).unwrap_err().to_string();
+        let error = fit(&data.samples(), &problem(kind, 1.0)).unwrap_err().to_string();
         assert!(error.contains("all of 2 samples are positive"), "{error}");
     }
-    let error = fit(&Data::eight().samples(), &problem(KINDS[0], -1.0), None).unwrap_err();
+    let error = fit(&Data::eight().samples(), &problem(KINDS[0], -1.0)).unwrap_err();
     assert!(error.to_string().contains("C is -1"), "{error}");
 }
