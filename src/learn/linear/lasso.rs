@@ -14,7 +14,7 @@ use super::{Fit, Loss, Problem, Samples, Solver};
 use crate::error::Result;
 use crate::learn::{Layout, Matrix};
 use crate::rng::Rng;
-use likenet_kernels::cpu::rows::{Row, WORD};
+use likenet_kernels::cpu::rows::WORD;
 use rayon::prelude::*;
 
 /// Halvings of a step, at most.
@@ -37,6 +37,8 @@ struct Lasso<'a> {
     /// zᵢ, and the loss's slope there; zeros behind them.
     margins: Vec<f64>,
     slopes: Vec<f64>,
+    /// Samples where the feature at hand is not zero, and yᵢ xᵢⱼ.
+    values: Vec<(usize, f64)>,
     /// Features whose weight may still change, in front of the others.
     order: Vec<u32>,
     active: usize,
@@ -97,6 +99,7 @@ impl<'a> Lasso<'a> {
             w: vec![0.0; count],
             margins: vec![],
             slopes: vec![],
+            values: vec![],
             order: (0..count as u32).collect(),
             active: count,
             worst: f64::INFINITY,
@@ -160,9 +163,10 @@ impl<'a> Lasso<'a> {
         if violation == 0.0 {
             return Some(violation);
         }
-        let mut curvature = 0.0;
-        row.each(|i, x| curvature += curve(loss, self.slopes[i]) * f64::from(x) * f64::from(x));
-        curvature = (c * curvature).max(1e-12);
+        self.values.clear();
+        row.each(|i, x| self.values.push((i, x.into())));
+        let bend = |&(i, x): &(usize, f64)| curve(loss, self.slopes[i]) * x * x;
+        let curvature = (c * self.values.iter().map(bend).sum::<f64>()).max(1e-12);
         let d = if slope + 1.0 < curvature * w {
             -(slope + 1.0) / curvature
         } else if slope - 1.0 > curvature * w {
@@ -177,18 +181,17 @@ impl<'a> Lasso<'a> {
     /// Goes `d`, or as much of it as the objective falls enough on.
     fn search(&mut self, feature: usize, mut d: f64, slope: f64) {
         let (w, loss) = (self.w[feature], self.problem.loss);
-        let row = self.features.row(feature);
         let grown = |d: f64| (w + d).abs() - w.abs();
         let promised = grown(d) + slope * d;
         let mut enough = SUFFICIENT * promised;
         for _ in 0..HALVINGS {
             // The loss is nowhere more curved than this: most steps need no look at it.
             let most = grown(d) + slope * d + 0.5 * self.curvatures[feature] * d * d;
-            if most <= enough || grown(d) + self.rise(row, d, loss) <= enough {
-                row.each(|i, x| {
-                    self.margins[i] += d * f64::from(x);
+            if most <= enough || grown(d) + self.rise(d, loss) <= enough {
+                for &(i, x) in &self.values {
+                    self.margins[i] += d * x;
                     self.slopes[i] = loss.slope(self.margins[i]).0;
-                });
+                }
                 self.w[feature] += d;
                 return;
             }
@@ -196,14 +199,13 @@ impl<'a> Lasso<'a> {
         }
     }
 
-    /// What the losses rise by when a weight grows by `d`.
-    fn rise(&self, row: Row, d: f64, loss: Loss) -> f64 {
-        let mut sum = 0.0;
-        row.each(|i, x| {
+    /// What the losses rise by when the weight grows by `d`.
+    fn rise(&self, d: f64, loss: Loss) -> f64 {
+        let rise = |&(i, x): &(usize, f64)| {
             let margin = self.margins[i];
-            sum += loss.cost(margin + d * f64::from(x)) - loss.cost(margin);
-        });
-        self.problem.c * sum
+            loss.cost(margin + d * x) - loss.cost(margin)
+        };
+        self.problem.c * self.values.iter().map(rise).sum::<f64>()
     }
 
     /// Computes the margins anew; returns the objective and the duality gap.
