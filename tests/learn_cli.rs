@@ -162,7 +162,7 @@ fn classifiers_are_compared() {
     }
     let markdown = fs::read_to_string(w.path("c.md")).expect("report");
     assert!(
-        markdown.contains("| LinearSVC") && markdown.matches(" ± ").count() >= 12,
+        markdown.contains("LinearSVC |") && markdown.matches(" ± ").count() >= 12,
         "{markdown}"
     );
     assert!(fs::read_to_string(w.path("c.html")).expect("report").contains("<table>"));

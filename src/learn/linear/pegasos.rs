@@ -5,13 +5,13 @@
 //! ```
 //!
 //! So λ t w is a plain sum of samples: a step is one product and, where the margin is short, one addition.
-//! The result is the average of all w, the t-th with weight t (Lacoste-Julien, Schmidt and Bach 2012). It is a
-//! sum of samples too, whose weights need only be counted: sample i, added at step s, is in the average of T
-//! steps (T − s + 1) · 2 / (λ T (T + 1)) times. These weights, cut off at C, are a dual point, which gives the
-//! duality gap.
+//! The result is the average of all w, the t-th with weight t (Lacoste-Julien, Schmidt and Bach 2012). It is
+//! a sum of samples too, whose weights need only be counted: sample i, added at step s, is in the average of
+//! T steps (T − s + 1) · 2 / (λ T (T + 1)) times. These weights, cut off at C, are a dual point, which gives
+//! the duality gap.
 //!
-//! Epochs go through all samples in a new random order. Tens of them give a gap of a hundredth where C is small;
-//! [`fit`](super::fit) gets there sooner, and further.
+//! Epochs go through all samples in a new random order. Tens of them give a gap of a hundredth where C is
+//! small; [`fit`](super::fit) gets there sooner, and further.
 
 use super::passes::{dot, kernels, linear, scores, sum};
 use super::{Fit, Loss, Penalty, Problem, Samples, Solver};
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn one_step_by_hand() {
-        // λ = 1 / 2: the first step adds a sample, with y x / λ; the second sees a margin of 2, and nothing to add.
+        // λ = 1 / 2: the first step adds a sample, as y x / λ; the second sees a margin of 2 and adds nothing.
         let data = Data::new(&[vec![1.0], vec![-1.0]], &[true, false]);
         let problem = Problem {
             loss: Loss::Hinge,

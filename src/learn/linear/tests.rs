@@ -91,7 +91,8 @@ fn one_weight_by_hand() {
     }
 }
 
-/// The numbers are those of scikit-learn 1.9.1: `LinearSVC` and `LogisticRegression(solver="liblinear")`, C = 0.5.
+/// The numbers are those of scikit-learn 1.9.1, `LinearSVC` and `LogisticRegression(solver="liblinear")`, at
+/// C = 0.5.
 #[test]
 fn eight_samples_as_scikit_learn_has_them() {
     let want = [
