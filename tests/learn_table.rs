@@ -547,3 +547,27 @@ fn arrays_of_f32_are_learnt_from_where_they_lie() {
     std::fs::write(&text, "a\n1\n").unwrap();
     assert!(mapped(&text).read().is_err());
 }
+
+/// Each byte of each small Parquet file, changed in two ways: an error or a table, never a panic.
+#[cfg(feature = "parquet")]
+#[test]
+fn a_damaged_parquet_file_is_an_error_or_a_table() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("f.parquet");
+    // The decoder's own panics are caught, and would fill the screen.
+    std::panic::set_hook(Box::new(|_| ()));
+    let mut errors = 0;
+    for name in ["pyarrow-list.parquet", "pyarrow-columns.parquet"] {
+        let whole = fs::read(golden("learn").join(name)).unwrap();
+        for at in 0..whole.len() {
+            for flip in [0x01, 0xff] {
+                let mut bytes = whole.clone();
+                bytes[at] ^= flip;
+                fs::write(&path, bytes).unwrap();
+                errors += usize::from(source(&path).read().is_err());
+            }
+        }
+    }
+    drop(std::panic::take_hook());
+    assert!(errors > 1000, "{errors}");
+}

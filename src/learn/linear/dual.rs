@@ -28,6 +28,9 @@ const STABLE: f64 = 0.05;
 /// Stable passes after which the free samples are balanced together.
 const PATIENCE: usize = 100;
 
+/// Passes before scores and gap are computed anew, at most: then rounding cannot hold up the end.
+const PASSES: usize = 400;
+
 struct Dual<'a> {
     samples: &'a Samples<'a>,
     problem: &'a Problem,
@@ -79,17 +82,17 @@ pub(super) fn solve(samples: &Samples, problem: &Problem, from: Option<&Fit>) ->
     while gap > problem.tolerance * objective && iterations < problem.max_iterations {
         dual.restart();
         let mut stable = 0;
-        while iterations < problem.max_iterations && stable < PATIENCE {
+        for _ in 0..PASSES.min(problem.max_iterations - iterations) {
             let seen = dual.pass(&mut rng);
             iterations += 1;
             if seen <= violation {
-                violation = violation.min(seen);
+                violation = 0.3 * seen;
                 break;
             }
             stable = if dual.stable() { stable + 1 } else { 0 };
-        }
-        if stable < PATIENCE {
-            violation *= 0.3;
+            if stable == PATIENCE {
+                break;
+            }
         }
         (objective, gap) = dual.settle();
         if stable == PATIENCE && gap > problem.tolerance * objective {

@@ -11,9 +11,10 @@
 //!
 //! | losses | penalty | file | method |
 //! | --- | --- | --- | --- |
-//! | hinge | L2 | `dual` | coordinate descent in the dual |
-//! | squared hinge | L2 | `dual`, or `newton` where C is large | |
-//! | logistic | L2 | `newton` | Newton's method, conjugate gradients |
+//! | hinge | L2 | `dual`, `face` | coordinate descent in the dual, conjugate gradients among the free samples |
+//! | squared hinge, C·‖x‖² small | L2 | `dual` | coordinate descent in the dual |
+//! | squared hinge, C·‖x‖² large | L2 | `newton`, `gram`, `cholesky` | Newton's method, conjugate gradients |
+//! | logistic | L2 | the same | the same |
 //! | squared hinge, logistic | L1 | `lasso` | coordinate descent by features |
 //!
 //! `sgd` is what MLlib does instead, and `pegasos` what else goes down a gradient.

@@ -6,7 +6,7 @@
 //!
 //! What is compressed may be by Snappy or gzip; Zstandard would need a compiler for C. Pages whose
 //! checksum is wrong are errors (Spark writes one). The decoder below checks the rest of a damaged page
-//! only in part: a rare one without a checksum makes it panic.
+//! only in part, and a rare one without a checksum makes it panic: here that is an error like others.
 
 use super::{Loaded, Notes, at, check_sparse, check_unique, invalid, layout_of};
 use crate::error::{Error, Result};
@@ -17,6 +17,7 @@ use parquet::record::reader::RowIter;
 use parquet::record::{Field, Row};
 use parquet::schema::types::{Type, TypePtr};
 use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 /// The column that holds all features of a row.
@@ -24,8 +25,18 @@ const FEATURES: &str = "features";
 
 /// Reads files one after the other as one table.
 ///
-/// Fails when a column is neither a number nor one of those named above, or a value is missing.
+/// Fails when a file is damaged, a column is neither a number nor one of those named above, or a value is
+/// missing.
 pub(super) fn read(paths: &[PathBuf], layout: Option<Layout>) -> Result<Loaded> {
+    // Whatever was half read when the decoder gave up is dropped.
+    let read = catch_unwind(AssertUnwindSafe(|| read_all(paths, layout)));
+    read.unwrap_or_else(|_| {
+        let problem = "is damaged: the decoder gave up within one of its pages";
+        Err(invalid(paths[0].display(), problem))
+    })
+}
+
+fn read_all(paths: &[PathBuf], layout: Option<Layout>) -> Result<Loaded> {
     let sample = Rows::open(&paths[0])?.map(|row| Ok(features(&row?, &mut Notes::default())?.0));
     let layout = layout_of(layout, sample).map_err(at(paths[0].display()))?;
     let mut notes = Notes::default();
