@@ -426,8 +426,9 @@ mod tests {
 
     /// A row of so many columns, one value in `sparse` not zero, and its packed form.
     fn row(columns: usize, sparse: usize) -> (Vec<f32>, Vec<u16>, Vec<f32>) {
-        let value =
-            |c: usize| if c % sparse == 0 { (c * 37 % 101) as f32 / 16.0 + 0.5 } else { 0.0 };
+        let value = |c: usize| {
+            if c.is_multiple_of(sparse) { (c * 37 % 101) as f32 / 16.0 + 0.5 } else { 0.0 }
+        };
         let row: Vec<f32> = (0..columns).map(value).collect();
         let bits = |w: &[f32]| w.iter().rev().fold(0, |m, &v| m << 1 | u16::from(v != 0.0));
         let masks: Vec<u16> = row.chunks(WORD).map(bits).collect();
@@ -453,7 +454,7 @@ mod tests {
                         let mut seen = vec![0.0; columns];
                         row.prefetch(kernels);
                         if columns > 40 {
-                            let mut part = vec![0.0; 32];
+                            let mut part = [0.0; 32];
                             row.part(16, 17).each(|c, v| part[c.min(31)] += v);
                             assert_eq!(part[..16], dense[16..32]);
                         }
