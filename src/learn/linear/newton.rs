@@ -46,12 +46,17 @@ pub(super) fn solve(
         all = scores(samples, &w[..width], w[width]);
     }
     let mut newton = Newton { samples, problem, w, scores: all, gram };
-    let mut iterations = 0;
+    let (mut iterations, mut best) = (0, (f64::INFINITY, 0));
     let (objective, gap, alphas) = loop {
         let (objective, alphas) = (newton.objective(), newton.alphas());
         let gradient = newton.gradient(&alphas);
         let gap = 0.5 * dot(&gradient, &gradient);
-        let done = gap <= problem.tolerance * objective || iterations == problem.max_iterations;
+        if gap < best.0 {
+            best = (gap, iterations);
+        }
+        let idle = iterations - best.1 >= STEPS;
+        let done =
+            gap <= problem.tolerance * objective || iterations == problem.max_iterations || idle;
         if done || !newton.step(&gradient, objective) {
             break (objective, gap, alphas);
         }
@@ -166,7 +171,7 @@ impl Newton<'_> {
                 from.iter().zip(along).map(|(f, a)| f + t * a).collect()
             };
             (self.w, self.scores) = (walk(&start, &d), walk(&from, &moves));
-            if self.objective() <= objective + 1e-4 * t * slope {
+            if self.objective() <= objective * (1.0 + ROUNDING) + 1e-4 * t * slope {
                 return true;
             }
             t *= 0.5;
@@ -175,6 +180,12 @@ impl Newton<'_> {
         false
     }
 }
+
+/// What a sum of costs may be off by: near the optimum steps gain less than that, and go all the way.
+const ROUNDING: f64 = 1e-14;
+
+/// Steps without a smaller gap after which there is none to be had.
+const STEPS: usize = 20;
 
 /// How much of the gradient a step may leave.
 const FORCING: f64 = 0.05;
