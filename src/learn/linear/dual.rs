@@ -13,13 +13,14 @@
 //! *change* of w since the scores were last computed in `f64`: the nearer the end, the smaller the change and
 //! its error.
 
+use super::active::Active;
 use super::face::{Face, HALVINGS};
 use super::passes::{dot, kernels, linear, norms, scores, sum};
 use super::{Fit, Loss, Problem, Samples, Solver};
 use crate::rng::Rng;
 
-/// How many samples ahead a row is asked for.
-const AHEAD: usize = 2;
+/// The row of the next sample but so many is asked for.
+const AHEAD: usize = 1;
 
 /// A pass was stable when no more than this part of the free samples came to a bound, left one, or is at one
 /// and may still leave it.
@@ -46,9 +47,8 @@ struct Dual<'a> {
     change_of_b: f64,
     /// Room for a row.
     scratch: Vec<f32>,
-    /// Samples whose α may still change, in front of the others.
-    order: Vec<u32>,
-    active: usize,
+    /// Samples whose α may still change.
+    active: Active,
     /// Slopes beyond which a sample at a bound is left out.
     bounds: [f64; 2],
     /// Samples that came to a bound or left one in this pass.
@@ -138,8 +138,7 @@ impl<'a> Dual<'a> {
             change: vec![0.0; width],
             change_of_b: 0.0,
             scratch: vec![0.0; width],
-            order: (0..n as u32).collect(),
-            active: n,
+            active: Active::new(n),
             bounds: [f64::INFINITY, f64::NEG_INFINITY],
             changes: 0,
         };
@@ -168,7 +167,7 @@ impl<'a> Dual<'a> {
 
     /// Every sample takes part again.
     fn restart(&mut self) {
-        self.active = self.order.len();
+        self.active.restart();
         self.bounds = [f64::INFINITY, f64::NEG_INFINITY];
     }
 
@@ -176,31 +175,23 @@ impl<'a> Dual<'a> {
     fn pass(&mut self, rng: &mut Rng) -> f64 {
         self.changes = 0;
         let (mut most, mut least) = (f64::NEG_INFINITY, f64::INFINITY);
-        for i in 0..self.active {
-            let j = i + rng.below(self.active - i);
-            self.order.swap(i, j);
-        }
-        let mut at = 0;
-        while at < self.active {
-            if let Some(&next) = self.order[..self.active].get(at + AHEAD) {
+        let mut active = std::mem::take(&mut self.active);
+        active.pass(rng, |i, next| {
+            if let Some(&next) = next.get(AHEAD) {
                 self.samples.row(next as usize).prefetch(kernels());
             }
-            match self.visit(self.order[at] as usize) {
-                Some(slope) => {
-                    (most, least) = (most.max(slope), least.min(slope));
-                    at += 1;
-                }
-                None => {
-                    self.active -= 1;
-                    self.order.swap(at, self.active);
-                }
+            let slope = self.visit(i);
+            if let Some(slope) = slope {
+                (most, least) = (most.max(slope), least.min(slope));
             }
-        }
+            slope.is_some()
+        });
+        self.active = active;
         self.bounds = [
             if most > 0.0 { most } else { f64::INFINITY },
             if least < 0.0 { least } else { f64::NEG_INFINITY },
         ];
-        if self.active == 0 { 0.0 } else { most - least }
+        if self.active.numbers().is_empty() { 0.0 } else { most - least }
     }
 
     /// Sets one α to its best value; returns the slope that it had along the allowed direction, or nothing
@@ -238,9 +229,9 @@ impl<'a> Dual<'a> {
 
     /// Whether the same samples stay at a bound.
     fn stable(&self) -> bool {
-        let order = &self.order[..self.active];
-        let free = order.iter().filter(|&&i| self.free(i)).count() as f64;
-        let bound = (self.active as f64 - free) + self.changes as f64;
+        let active = self.active.numbers();
+        let free = active.iter().filter(|&&i| self.free(i)).count() as f64;
+        let bound = (active.len() as f64 - free) + self.changes as f64;
         bound <= STABLE * free
     }
 
@@ -252,7 +243,7 @@ impl<'a> Dual<'a> {
 
     /// Goes to the optimum on the face of the box where the free alphas are, or as far as the box lets it.
     fn balance(&mut self) {
-        let free: Vec<u32> = (0..self.order.len() as u32).filter(|&i| self.free(i)).collect();
+        let free: Vec<u32> = (0..self.coordinates.len() as u32).filter(|&i| self.free(i)).collect();
         let free_ones = || free.iter().map(|&i| self.coordinates[i as usize]);
         let slopes: Vec<f64> =
             free_ones().map(|c| c.y * c.score - 1.0 + self.diagonal * c.alpha).collect();

@@ -10,7 +10,8 @@
 //! conjugate gradients on the face is Moré and Toraldo's method (1991).
 
 use super::Samples;
-use super::passes::{dot, kernels, sum, sum_fast};
+use super::conjugate::Conjugate;
+use super::passes::{dot, kernels, sum, summed};
 use rayon::prelude::*;
 
 /// Products with K, at most.
@@ -43,31 +44,15 @@ impl<'a> Face<'a> {
 
     /// The direction to the optimum on the face: approximately −K⁻¹ g.
     pub fn direction(&self, gradient: &[f64]) -> Vec<f64> {
-        let mut d = vec![0.0; gradient.len()];
-        let mut r: Vec<f64> = gradient.iter().map(|g| -g).collect();
-        let mut p = r.clone();
-        let mut norm = dot(&r, &r);
-        let end = norm * REST * REST;
-        for _ in 0..PRODUCTS {
-            let q = self.product(&p);
-            let curve = dot(&p, &q);
-            if norm <= end || curve <= 0.0 {
-                break;
-            }
-            let t = norm / curve;
-            d.iter_mut().zip(&p).for_each(|(d, p)| *d += t * p);
-            r.iter_mut().zip(&q).for_each(|(r, q)| *r -= t * q);
-            let next = dot(&r, &r);
-            p.iter_mut().zip(&r).for_each(|(p, r)| *p = r + next / norm * *p);
-            norm = next;
-        }
-        d
+        let mut to_go = Conjugate::new(gradient.iter().map(|g| -g).collect(), REST);
+        to_go.approach(PRODUCTS, |p| self.product(p), <[f64]>::to_vec);
+        to_go.solution
     }
 
     /// K · p.
     fn product(&self, p: &[f64]) -> Vec<f64> {
         let samples = self.samples();
-        let (w, b) = sum_fast(&samples, |i, row, w| {
+        let (w, b) = summed(&samples, |i, row, w| {
             let factor = (p[i] * samples.sign(i)) as f32;
             row.add_to(kernels(), factor, w);
             factor

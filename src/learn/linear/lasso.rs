@@ -9,6 +9,7 @@
 //! stay zero are left out for a while. A step looks at one feature of all samples: the samples are transposed
 //! first. αᵢ = C·slope(zᵢ), scaled until it obeys, ends the search by the duality gap.
 
+use super::active::Active;
 use super::passes::{kernels, linear, scores};
 use super::{Fit, Loss, Problem, Samples, Solver};
 use crate::error::Result;
@@ -39,9 +40,8 @@ struct Lasso<'a> {
     slopes: Vec<f64>,
     /// Samples where the feature at hand is not zero, and yᵢ xᵢⱼ.
     values: Vec<(usize, f64)>,
-    /// Features whose weight may still change, in front of the others.
-    order: Vec<u32>,
-    active: usize,
+    /// Features whose weight may still change.
+    active: Active,
     /// How far from optimal the last pass found the worst feature.
     worst: f64,
 }
@@ -56,7 +56,8 @@ pub(super) fn solve(samples: &Samples, problem: &Problem, from: Option<&Fit>) ->
     let (mut objective, mut gap) = lasso.settle();
     let mut violation = f64::INFINITY;
     while gap > problem.tolerance * objective && iterations < problem.max_iterations {
-        (lasso.active, lasso.worst) = (lasso.order.len(), f64::INFINITY);
+        lasso.active.restart();
+        lasso.worst = f64::INFINITY;
         while iterations < problem.max_iterations {
             let seen = lasso.pass(&mut rng);
             iterations += 1;
@@ -100,8 +101,7 @@ impl<'a> Lasso<'a> {
             margins: vec![],
             slopes: vec![],
             values: vec![],
-            order: (0..count as u32).collect(),
-            active: count,
+            active: Active::new(count),
             worst: f64::INFINITY,
             features,
         })
@@ -126,25 +126,15 @@ impl<'a> Lasso<'a> {
 
     /// One pass through the active features; returns how far from optimal they were, summed up.
     fn pass(&mut self, rng: &mut Rng) -> f64 {
-        for i in 0..self.active {
-            let j = i + rng.below(self.active - i);
-            self.order.swap(i, j);
-        }
         let (mut total, mut worst) = (0.0, 0f64);
-        let mut at = 0;
-        while at < self.active {
-            match self.visit(self.order[at] as usize) {
-                Some(violation) => {
-                    total += violation;
-                    worst = worst.max(violation);
-                    at += 1;
-                }
-                None => {
-                    self.active -= 1;
-                    self.order.swap(at, self.active);
-                }
-            }
-        }
+        let mut active = std::mem::take(&mut self.active);
+        active.pass(rng, |feature, _| {
+            let violation = self.visit(feature);
+            total += violation.unwrap_or(0.0);
+            worst = worst.max(violation.unwrap_or(0.0));
+            violation.is_some()
+        });
+        self.active = active;
         self.worst = worst;
         total
     }

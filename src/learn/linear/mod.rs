@@ -22,7 +22,9 @@
 //! Each of them ends by the duality gap, which no solution can lie: the optimum is between the objective
 //! and the objective less the gap.
 
+mod active;
 mod cholesky;
+mod conjugate;
 mod dual;
 mod face;
 mod gram;
@@ -36,7 +38,7 @@ mod sgd;
 #[cfg(test)]
 mod tests;
 
-pub use passes::predict;
+pub use passes::{check_kernels, predict};
 pub use pegasos::pegasos;
 pub use problem::{Fit, Linear, Loss, Penalty, Problem, Solver};
 pub use samples::Samples;

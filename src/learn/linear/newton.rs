@@ -8,8 +8,9 @@
 //! curve, in `f32`; gradients, scores and the line search are `f64`. The duality gap needs nothing more: with
 //! αᵢ = C·slope(zᵢ), for which each loss and its conjugate add up exactly, it is ½‖g‖².
 
+use super::conjugate::Conjugate;
 use super::gram::Gram;
-use super::passes::{dot, kernels, linear, scores, sum, sum_fast};
+use super::passes::{dot, kernels, linear, scores, sum, summed};
 use super::{Fit, Problem, Samples, Solver};
 
 /// Products with H in one step, at most.
@@ -95,54 +96,35 @@ impl Newton<'_> {
     }
 
     /// H · v.
-    fn product(&self, curvatures: &[f32], v: &[f32]) -> Vec<f32> {
-        let (v, b) = v.split_at(v.len() - 1);
+    fn product(&self, curvatures: &[f32], v: &[f64]) -> Vec<f64> {
+        let narrow: Vec<f32> = v.iter().map(|&v| v as f32).collect();
+        let (narrow, b) = narrow.split_at(v.len() - 1);
         let b = b[0];
-        let (mut sum, last) = sum_fast(self.samples, |i, row, sum| {
+        let (mut sums, last) = summed(self.samples, |i, row, sum| {
             if curvatures[i] == 0.0 {
                 return 0.0;
             }
-            let factor = curvatures[i] * (row.dot(kernels(), v) + b);
+            let factor = curvatures[i] * (row.dot(kernels(), narrow) + b);
             row.add_to(kernels(), factor, sum);
             factor
         });
-        sum.push(if self.problem.intercept { last } else { 0.0 });
-        sum.iter_mut().zip(v.iter().chain([&b])).for_each(|(s, v)| *s += v);
-        sum
+        sums.push(if self.problem.intercept { last } else { 0.0 });
+        sums.iter().zip(v).map(|(&s, v)| f64::from(s) + v).collect()
     }
 
-    /// Approximately −H⁻¹ g, by conjugate gradients, as exactly as the step is worth.
+    /// Approximately −H⁻¹ g, as exactly as the step is worth.
     fn direction(&mut self, gradient: &[f64]) -> Vec<f64> {
         let curvature = |(i, s): (usize, &f64)| self.problem.loss.slope(self.samples.sign(i) * s).1;
         let all = self.scores.iter().enumerate();
         let curvatures: Vec<f32> = all.map(|i| (self.problem.c * curvature(i)) as f32).collect();
-        let end = FORCING * dot(gradient, gradient).sqrt();
-        let mut d = vec![0f64; gradient.len()];
-        let mut r: Vec<f64> = gradient.iter().map(|g| -g).collect();
-        let mut z = self.precondition(&r);
-        let mut p = z.clone();
-        let mut norm = dot(&r, &z);
-        for products in 0..PRODUCTS {
-            if dot(&r, &r).sqrt() <= end {
-                break;
-            }
-            if products == PATIENCE && self.gram.is_none() && self.make_gram() {
-                z = self.precondition(&r);
-                p = z.clone();
-                norm = dot(&r, &z);
-            }
-            let narrow: Vec<f32> = p.iter().map(|&p| p as f32).collect();
-            let q = self.product(&curvatures, &narrow);
-            let curve: f64 = p.iter().zip(&q).map(|(p, &q)| p * f64::from(q)).sum();
-            let t = norm / curve;
-            d.iter_mut().zip(&p).for_each(|(d, p)| *d += t * p);
-            r.iter_mut().zip(&q).for_each(|(r, &q)| *r -= t * f64::from(q));
-            z = self.precondition(&r);
-            let next = dot(&r, &z);
-            p.iter_mut().zip(&z).for_each(|(p, z)| *p = z + next / norm * *p);
-            norm = next;
+        let mut to_go = Conjugate::new(gradient.iter().map(|g| -g).collect(), FORCING);
+        let first = if self.gram.is_none() { PATIENCE } else { PRODUCTS };
+        let product = |newton: &Self, v: &[f64]| newton.product(&curvatures, v);
+        if !to_go.approach(first, |v| product(self, v), |r| self.precondition(r)) {
+            self.make_gram();
+            to_go.approach(PRODUCTS - PATIENCE, |v| product(self, v), |r| self.precondition(r));
         }
-        d
+        to_go.solution
     }
 
     /// M⁻¹ · r, or r where there is no M.
@@ -150,12 +132,11 @@ impl Newton<'_> {
         self.gram.as_ref().map_or_else(|| r.to_vec(), |gram| gram.solve(r))
     }
 
-    /// Makes M where it is worth its memory.
-    fn make_gram(&mut self) -> bool {
-        if Gram::fits(self.samples) {
+    /// Makes M, unless there is one or it is not worth its memory.
+    fn make_gram(&mut self) {
+        if self.gram.is_none() && Gram::fits(self.samples) {
             *self.gram = Gram::new(self.samples, 0.5 / self.problem.c);
         }
-        self.gram.is_some()
     }
 
     /// One step down, as long as it must be shortened; `false` where none goes down any more.

@@ -4,27 +4,34 @@
 //! have the same bits on any number of threads.
 
 use super::{Linear, Samples};
+use crate::error::{Error, Result};
 use crate::learn::Matrix;
 use likenet_kernels::cpu::rows::Row;
 use likenet_kernels::cpu::table::{Kernels, best};
 use rayon::prelude::*;
-use std::ops::Range;
+use std::ops::{AddAssign, Range};
 use std::sync::LazyLock;
 
 /// Parts that a pass is cut into.
 const PARTS: usize = 8;
 
 /// The instruction set that everything here runs on.
-static KERNELS: LazyLock<&'static Kernels> =
-    LazyLock::new(|| best().unwrap_or_else(|_| portable()));
+static KERNELS: LazyLock<std::result::Result<&'static Kernels, String>> = LazyLock::new(best);
 
-fn portable() -> &'static Kernels {
-    likenet_kernels::cpu::table::available().last().expect("the portable kernels are always there")
+/// Fails when `LIKENET_ISA` names an instruction set that this machine lacks: a forced set never falls back.
+pub fn check_kernels() -> Result<()> {
+    KERNELS.as_ref().map(drop).map_err(|reason| Error::Invalid(reason.clone()))
 }
 
-/// The kernels for rows.
+/// The kernels for rows. Whoever starts something that needs them calls [`check_kernels`] first.
+///
+/// # Panics
+/// Where that fails.
 pub(super) fn kernels() -> &'static Kernels {
-    &KERNELS
+    match &*KERNELS {
+        Ok(kernels) => kernels,
+        Err(reason) => panic!("{reason}"),
+    }
 }
 
 /// ‖x‖² of each sample, the bias's 1 not among it.
@@ -56,43 +63,33 @@ pub(super) fn scores(samples: &Samples, w: &[f64], b: f64) -> Vec<f64> {
 
 /// Σ factor(i) · xᵢ and Σ factor(i), in `f64`; samples whose factor is 0 are not looked at.
 pub(super) fn sum(samples: &Samples, factor: impl Fn(usize) -> f64 + Sync) -> (Vec<f64>, f64) {
-    let part = |part: Range<usize>| {
-        let (mut w, mut b) = (vec![0.0; samples.matrix.width()], 0.0);
-        for i in part {
-            let factor = factor(i);
-            if factor != 0.0 {
-                samples.row(i).add_to_wide(kernels(), factor, &mut w);
-                b += factor;
-            }
+    summed(samples, |i, row, w| {
+        let factor = factor(i);
+        if factor != 0.0 {
+            row.add_to_wide(kernels(), factor, w);
         }
-        (w, b)
-    };
-    let parts: Vec<_> = parts(samples.len()).into_par_iter().map(part).collect();
-    let mut parts = parts.into_iter();
-    let first = parts.next().unwrap_or_default();
-    parts.fold(first, |(mut w, b), (part, c)| {
-        w.iter_mut().zip(part).for_each(|(w, v)| *w += v);
-        (w, b + c)
+        factor
     })
 }
 
-/// `Σ each(i, xᵢ)`: what `each` adds to the vector it is given, in `f32`, summed over samples and parts.
-pub(super) fn sum_fast(
+/// `Σ each(i, xᵢ)`: what `each` adds to the vector it is given and what it returns, summed over samples, then
+/// over parts.
+pub(super) fn summed<T: Copy + Default + AddAssign + Send>(
     samples: &Samples,
-    each: impl Fn(usize, Row, &mut [f32]) -> f32 + Sync,
-) -> (Vec<f32>, f32) {
+    each: impl Fn(usize, Row, &mut [T]) -> T + Sync,
+) -> (Vec<T>, T) {
     let part = |part: Range<usize>| {
-        let mut w = vec![0.0; samples.matrix.width()];
-        let b = part.map(|i| each(i, samples.row(i), &mut w)).sum::<f32>();
+        let (mut w, mut b) = (vec![T::default(); samples.matrix.width()], T::default());
+        part.for_each(|i| b += each(i, samples.row(i), &mut w));
         (w, b)
     };
     let parts: Vec<_> = parts(samples.len()).into_par_iter().map(part).collect();
-    let mut parts = parts.into_iter();
-    let first = parts.next().unwrap_or_default();
-    parts.fold(first, |(mut w, b), (part, c)| {
+    let add = |(mut w, mut b): (Vec<T>, T), (part, c): (Vec<T>, T)| {
         w.iter_mut().zip(part).for_each(|(w, v)| *w += v);
-        (w, b + c)
-    })
+        b += c;
+        (w, b)
+    };
+    parts.into_iter().reduce(add).unwrap_or_default()
 }
 
 /// A solution from vectors as wide as the matrix says.

@@ -1,5 +1,6 @@
 //! Which rows are learnt from.
 
+use super::passes::check_kernels;
 use crate::error::{Error, Result};
 use crate::learn::Matrix;
 use likenet_kernels::cpu::rows::Row;
@@ -46,8 +47,10 @@ impl<'a> Samples<'a> {
         (0..self.len()).filter(|&i| self.label(i)).count()
     }
 
-    /// Fails where nothing can be learnt: without samples, with one class only, with rows or labels missing.
+    /// Fails where nothing can be learnt: without samples, with one class only, with rows or labels missing, or
+    /// where [`check_kernels`] does.
     pub fn check(&self) -> Result<()> {
+        check_kernels()?;
         let (rows, labels) = (self.matrix.rows(), self.labels.len());
         if rows != labels {
             return Err(Error::Invalid(format!("{rows} rows of features have {labels} labels")));
