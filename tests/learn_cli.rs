@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::Command;
 
 /// Features of photos with mirrored copies: 60 photos of 20 people, two blobs of which one tells the label.
 struct Workplace {
@@ -58,16 +58,16 @@ impl Workplace {
         self.dir.path().join(name)
     }
 
-    /// Runs `likenet` in the folder.
-    fn run(&self, line: &str) -> Output {
+    /// `likenet` with these arguments, in the folder.
+    fn command(&self, line: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_likenet"));
         command.current_dir(self.dir.path()).args(line.split(' '));
-        command.output().expect("the program runs")
+        command
     }
 
     /// Runs it, expects the exit status, gives what it said.
     fn said(&self, line: &str, status: i32) -> String {
-        let output = self.run(line);
+        let output = self.command(line).output().expect("the program runs");
         let text = [&output.stdout, &output.stderr]
             .map(|b| String::from_utf8_lossy(b).into_owned())
             .concat();
@@ -141,6 +141,8 @@ fn models_are_trained_saved_and_used() {
     assert!(text.contains("40 trees") && text.contains("importances"), "{text}");
     let text = w.said("svm inspect svm.safetensors", 0);
     assert!(text.contains("largest weights") || text.contains("weights"), "{text}");
+    let other = w.said(&format!("svm predict svm.safetensors {DATA} --blob fc6"), 2);
+    assert!(other.contains("the features are fc6 and the model learned from fc7"), "{other}");
     let other = w.said(&format!("svm predict svm.safetensors {DATA}"), 2);
     assert!(other.contains("name one of its blobs: fc6"), "{other}");
     let text = w.said(
@@ -187,6 +189,10 @@ fn what_cannot_be_done_is_said() {
         let text = w.said(&line, 2);
         assert!(text.contains(wants), "{line}\n{text}");
     }
+    let line = format!("svm train {DATA} --blob fc7");
+    let forced = w.command(&line).env("LIKENET_ISA", "mmx").output().expect("the program runs");
+    let said = String::from_utf8_lossy(&forced.stderr);
+    assert!(forced.status.code() == Some(2) && said.contains("'mmx' is not to be had"), "{said}");
     let text =
         w.said(&format!("svm train {DATA} --blob fc6 --loss hinge --c 1e5 --max-iterations 1"), 1);
     assert!(text.contains("did NOT converge"), "{text}");

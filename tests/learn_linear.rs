@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{npy, shared};
+use common::{hex, hexes, npy, shared};
 use likenet::learn::folds::{Fold, stratified};
 use likenet::learn::linear::{
     Fit, Loss, Problem, Samples, Sgd, Solver, Updater, fit, predict, sgd,
@@ -50,30 +50,6 @@ fn golden<T: DeserializeOwned>(name: &str) -> T {
     let file = shared("golden/learn").expect("golden values").join(name);
     let text = std::fs::read_to_string(file).expect("golden values");
     serde_json::from_str(&text).expect("golden values")
-}
-
-/// A number as C99 writes it: sign, 0x, one digit, a point, hexadecimal digits, p, power of two.
-fn hex(text: impl AsRef<str>) -> f64 {
-    let text = text.as_ref();
-    let (sign, digits) = match text.strip_prefix('-') {
-        Some(digits) => (-1.0, digits),
-        None => (1.0, text),
-    };
-    let (digits, power) = digits.strip_prefix("0x").and_then(|d| d.split_once('p')).expect(text);
-    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    let significand = u64::from_str_radix(&format!("{whole}{fraction}"), 16).expect(text);
-    let power: i32 = power.parse().expect(text);
-    sign * significand as f64 * 2f64.powi(power - 4 * fraction.len() as i32)
-}
-
-fn hexes(texts: &[String]) -> Vec<f64> {
-    texts.iter().map(hex).collect()
-}
-
-#[test]
-fn hexadecimal_numbers_by_hand() {
-    let numbers = ["0x1.8p+1", "-0x1.999999999999ap-4", "0x0.0p+0", "0x1p-3"].map(hex);
-    assert_eq!(numbers, [3.0, -0.1, 0.0, 0.125]);
 }
 
 /// Solves until the gap is `tolerance` of the objective.

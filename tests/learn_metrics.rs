@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{npy, shared};
+use common::{hex, hexes, npy, shared};
 use likenet::learn::folds::{Fold, kfold, stratified, train_test, train_test_stratified};
 use likenet::learn::mersenne::Mersenne;
 use likenet::learn::metrics::{
@@ -32,23 +32,6 @@ fn gold_labels() -> Vec<bool> {
     let file = shared("golden/learn/gold400_y.npy").expect("shared");
     let bytes = std::fs::read(file).expect("labels");
     is_one(&bytes[bytes.len() - ROWS..])
-}
-
-/// A number as C99 writes it: sign, 0x, one digit, a point, hexadecimal digits, p, power of two.
-fn hex(text: &str) -> f64 {
-    let (sign, digits) = match text.strip_prefix('-') {
-        Some(digits) => (-1.0, digits),
-        None => (1.0, text),
-    };
-    let (digits, power) = digits.strip_prefix("0x").and_then(|d| d.split_once('p')).expect(text);
-    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    let significand = u64::from_str_radix(&format!("{whole}{fraction}"), 16).expect(text);
-    let power: i32 = power.parse().expect(text);
-    sign * significand as f64 * 2f64.powi(power - 4 * fraction.len() as i32)
-}
-
-fn hexes(texts: &[String]) -> Vec<f64> {
-    texts.iter().map(|text| hex(text)).collect()
 }
 
 #[track_caller]

@@ -1,6 +1,6 @@
 //! Four lanes: NEON, which every 64-bit Arm processor has.
 
-use super::simd::Simd;
+use super::simd::{Simd, doubles};
 use std::arch::aarch64::*;
 use std::arch::asm;
 
@@ -35,15 +35,9 @@ unsafe impl Simd for float32x4_t {
     }
 
     #[inline(always)]
-    unsafe fn wide_mul_add(self, w: *const f64, mut sum: Self::Wide) -> Self::Wide {
+    unsafe fn wide_mul_add(self, w: *const f64, sum: Self::Wide) -> Self::Wide {
         // SAFETY: the caller promises four readable values.
-        let (x, w) = unsafe {
-            (std::mem::transmute::<Self, [f32; 4]>(self), w.cast::<[f64; 4]>().read_unaligned())
-        };
-        for i in 0..4 {
-            sum[i] += f64::from(x[i]) * w[i];
-        }
-        sum
+        unsafe { doubles::mul_add(std::mem::transmute::<Self, [f32; 4]>(self), w, sum) }
     }
 
     #[inline(always)]
@@ -54,16 +48,7 @@ unsafe impl Simd for float32x4_t {
     #[inline(always)]
     unsafe fn wide_add_to(self, a: f64, w: *mut f64) {
         // SAFETY: the caller promises four readable and writable values.
-        unsafe {
-            let (x, mut sum) = (
-                std::mem::transmute::<Self, [f32; 4]>(self),
-                w.cast::<[f64; 4]>().read_unaligned(),
-            );
-            for i in 0..4 {
-                sum[i] += a * f64::from(x[i]);
-            }
-            w.cast::<[f64; 4]>().write_unaligned(sum);
-        }
+        unsafe { doubles::add_to(std::mem::transmute::<Self, [f32; 4]>(self), a, w) }
     }
 
     #[inline(always)]

@@ -1,7 +1,7 @@
 //! Eight lanes on any machine: the `wide` crate, whose lanes the compiler maps to what the target's
 //! baseline has (two SSE registers on x86-64, two NEON registers on AArch64).
 
-use super::simd::{EXPANSIONS, Simd};
+use super::simd::{EXPANSIONS, Simd, doubles};
 use wide::f32x8;
 
 // SAFETY: `wide` is safe code for the baseline; the pointers are the caller's promise.
@@ -16,13 +16,9 @@ unsafe impl Simd for f32x8 {
     }
 
     #[inline(always)]
-    unsafe fn wide_mul_add(self, w: *const f64, mut sum: Self::Wide) -> Self::Wide {
+    unsafe fn wide_mul_add(self, w: *const f64, sum: Self::Wide) -> Self::Wide {
         // SAFETY: the caller promises eight readable values.
-        let (x, w) = unsafe { (self.to_array(), w.cast::<[f64; 8]>().read_unaligned()) };
-        for i in 0..8 {
-            sum[i] += f64::from(x[i]) * w[i];
-        }
-        sum
+        unsafe { doubles::mul_add(self.to_array(), w, sum) }
     }
 
     #[inline(always)]
@@ -33,13 +29,7 @@ unsafe impl Simd for f32x8 {
     #[inline(always)]
     unsafe fn wide_add_to(self, a: f64, w: *mut f64) {
         // SAFETY: the caller promises eight readable and writable values.
-        unsafe {
-            let (x, mut sum) = (self.to_array(), w.cast::<[f64; 8]>().read_unaligned());
-            for i in 0..8 {
-                sum[i] += a * f64::from(x[i]);
-            }
-            w.cast::<[f64; 8]>().write_unaligned(sum);
-        }
+        unsafe { doubles::add_to(self.to_array(), a, w) }
     }
 
     #[inline(always)]

@@ -187,6 +187,44 @@ pub unsafe trait Simd: Copy {
     unsafe fn prefetch(at: *const f32);
 }
 
+/// Sums in `f64` by plain loops, for sets whose compiler makes good code of them.
+pub(super) mod doubles {
+    /// `x · w + sum`.
+    ///
+    /// # Safety
+    /// `w` must be valid for N reads.
+    #[inline(always)]
+    pub unsafe fn mul_add<const N: usize>(
+        x: [f32; N],
+        w: *const f64,
+        mut sum: [f64; N],
+    ) -> [f64; N] {
+        // SAFETY: the caller's promise.
+        let w = unsafe { w.cast::<[f64; N]>().read_unaligned() };
+        for i in 0..N {
+            sum[i] += f64::from(x[i]) * w[i];
+        }
+        sum
+    }
+
+    /// `w += a · x`.
+    ///
+    /// # Safety
+    /// `w` must be valid for N reads and writes.
+    #[inline(always)]
+    pub unsafe fn add_to<const N: usize>(x: [f32; N], a: f64, w: *mut f64) {
+        let w = w.cast::<[f64; N]>();
+        // SAFETY: the caller's promise.
+        unsafe {
+            let mut sum = w.read_unaligned();
+            for i in 0..N {
+                sum[i] += a * f64::from(x[i]);
+            }
+            w.write_unaligned(sum);
+        }
+    }
+}
+
 /// A kernel that is written once for every instruction set.
 pub trait SimdOp {
     /// What it returns.

@@ -6,7 +6,7 @@
 //! Rows of one group, a photo's mirrored copy among them, are never on both sides. Copies are learnt from if
 //! asked for, and never judged by: a photo counts once.
 
-use super::folds::{Fold, grouped, stratified};
+use super::folds::{Fold, grouped, stratified, train_test_stratified};
 use super::forest;
 use super::linear::{self, Linear, Path, Problem, Samples, Sgd};
 use super::metrics::{average_precision, roc_auc};
@@ -15,6 +15,7 @@ use super::prepare::{Scaling, prepared};
 use super::{Matrix, Table};
 use crate::error::{Error, Result};
 use rayon::prelude::*;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A way of learning.
@@ -63,30 +64,52 @@ impl<'a> Sampled<'a> {
 
     /// Folds of the rows that are no copies, shuffled; stratified, and by groups where there are some.
     pub fn folds(&self, k: usize, seed: u32) -> Result<Vec<Fold>> {
-        let own = self.rows(false);
-        let labels: Vec<bool> = own.iter().map(|&r| self.labels[r as usize]).collect();
-        let folds = match self.groups {
-            Some(groups) => {
-                let groups: Vec<u32> = own.iter().map(|&r| groups[r as usize]).collect();
-                grouped(&labels, &groups, k, Some(seed))?
-            }
+        let (own, labels, groups) = self.judges();
+        let folds = match groups {
+            Some(groups) => grouped(&labels, &groups, k, Some(seed))?,
             None => stratified(&labels, k, Some(seed))?,
         };
-        let rows = |of: Vec<usize>| of.into_iter().map(|i| own[i] as usize).collect();
-        let folds = folds.into_iter().map(|f| Fold { train: rows(f.train), test: rows(f.test) });
-        Ok(folds.collect())
+        Ok(folds.into_iter().map(|fold| of_rows(fold, &own)).collect())
     }
 
-    /// A fold's rows to learn from, with their copies.
-    fn with_copies(&self, fold: &Fold) -> Result<Vec<u32>> {
-        let groups = self.groups.ok_or_else(|| {
-            Error::Invalid("mirrored copies can't be told from photos: rows.csv is missing".into())
-        })?;
-        let learnt: std::collections::HashSet<u32> =
-            fold.train.iter().map(|&r| groups[r]).collect();
-        let rows = 0..self.labels.len();
-        Ok(rows.filter(|&r| learnt.contains(&groups[r])).map(|r| r as u32).collect())
+    /// One split, of which about a `part` judges: of as many folds of whole groups the first, or, where there
+    /// are no groups, a stratified draw.
+    pub fn holdout(&self, part: f64, seed: u32) -> Result<Fold> {
+        let (own, labels, groups) = self.judges();
+        let fold = match groups {
+            Some(groups) if part > 0.0 && part < 1.0 => {
+                let k = (1.0 / part).round().max(2.0) as usize;
+                let mut folds = grouped(&labels, &groups, k, Some(seed))?;
+                folds.swap_remove(0)
+            }
+            _ => train_test_stratified(&labels, part, seed)?,
+        };
+        Ok(of_rows(fold, &own))
     }
+
+    /// The rows that a fold learns from: with their copies, or without any.
+    pub fn learnt(&self, fold: &Fold, copies: bool) -> Vec<u32> {
+        let Some(groups) = self.groups.filter(|_| copies) else {
+            return fold.train.iter().map(|&r| r as u32).collect();
+        };
+        let learnt: HashSet<u32> = fold.train.iter().map(|&r| groups[r]).collect();
+        self.rows(true).into_iter().filter(|&r| learnt.contains(&groups[r as usize])).collect()
+    }
+
+    /// Rows that are no copies, their labels and their groups.
+    fn judges(&self) -> (Vec<u32>, Vec<bool>, Option<Vec<u32>>) {
+        let own = self.rows(false);
+        let labels = own.iter().map(|&r| self.labels[r as usize]).collect();
+        let groups = self.groups.map(|groups| own.iter().map(|&r| groups[r as usize]).collect());
+        (own, labels, groups)
+    }
+}
+
+/// A fold whose numbers count these rows.
+fn of_rows(fold: Fold, rows: &[u32]) -> Fold {
+    let [train, test] =
+        [fold.train, fold.test].map(|of| of.into_iter().map(|i| rows[i] as usize).collect());
+    Fold { train, test }
 }
 
 /// How to validate.
@@ -177,10 +200,7 @@ fn one_fold(
     fold: &Fold,
     progress: &(dyn Fn() + Sync),
 ) -> Result<Vec<Judgement>> {
-    let train: Vec<u32> = match how.copies {
-        true => sampled.with_copies(fold)?,
-        false => fold.train.iter().map(|&r| r as u32).collect(),
-    };
+    let train = sampled.learnt(fold, how.copies);
     let prepared = prepared(sampled.matrix, &train, how.scaling)?;
     let samples = Samples { matrix: prepared.matrix(), rows: &train, labels: sampled.labels };
     let test: Vec<u32> = fold.test.iter().map(|&r| r as u32).collect();

@@ -3,7 +3,9 @@
 //! Flows in: a page that can draw itself anywhere. Flows out: a file, SVG or PNG; its ending says which.
 
 use crate::error::{Error, Result};
+use plotters::chart::MeshStyle;
 use plotters::coord::Shift;
+use plotters::coord::ranged1d::Ranged;
 use plotters::drawing::DrawingAreaErrorKind;
 use plotters::prelude::*;
 use std::path::Path;
@@ -126,6 +128,20 @@ pub(super) fn number(value: f64) -> String {
         1e-4..1e6 => rounded.to_string(),
         _ => format!("{rounded:e}"),
     }
+}
+
+/// The look of axes and grid that all drawings share.
+pub(super) fn style<'m, 'a, 'b, X: Ranged, Y: Ranged, DB: DrawingBackend>(
+    mesh: &'m mut MeshStyle<'a, 'b, X, Y, DB>,
+    scale: u32,
+) -> &'m mut MeshStyle<'a, 'b, X, Y, DB> {
+    mesh.max_light_lines(1)
+        .bold_line_style(GRID.stroke_width(scale))
+        .light_line_style(TRANSPARENT)
+        .axis_style(GREY.stroke_width(scale))
+        .label_style((FONT, 14 * scale))
+        .axis_desc_style((FONT, 15 * scale))
+        .set_all_tick_mark_size(5 * scale)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 //! Long logs are thinned: of each stretch of iterations only the smallest and the largest value are
 //! drawn. Where a value is not finite, a curve has a gap.
 
-use super::canvas::{self, COLOURS, Drawn, FONT, GREY, GRID, Page, line, number, titled};
+use super::canvas::{self, COLOURS, Drawn, FONT, GRID, Page, line, number, style, titled};
 use super::log::Record;
 use crate::error::{Error, Result};
 use plotters::coord::Shift;
@@ -228,21 +228,13 @@ impl Panel {
             .x_label_area_size(42 * scale)
             .y_label_area_size(78 * scale)
             .build_cartesian_2d(x, y)?;
-        chart
-            .configure_mesh()
-            .x_desc("iteration")
+        let mut mesh = chart.configure_mesh();
+        mesh.x_desc("iteration")
             .y_desc(self.label)
             .x_labels(10)
             .y_labels(6)
-            .y_label_formatter(&|v| number(*v))
-            .max_light_lines(1)
-            .bold_line_style(GRID.stroke_width(scale))
-            .light_line_style(TRANSPARENT)
-            .axis_style(GREY.stroke_width(scale))
-            .label_style((FONT, 14 * scale))
-            .axis_desc_style((FONT, 15 * scale))
-            .set_all_tick_mark_size(5 * scale)
-            .draw()?;
+            .y_label_formatter(&|v| number(*v));
+        style(&mut mesh, scale).draw()?;
         for curve in &self.curves {
             chart.draw_series(curve.lines(scale))?;
             let (length, height) = (18 * scale as i32, (curve.line.max(2) * scale) as i32 / 2);

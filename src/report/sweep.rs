@@ -4,7 +4,7 @@
 //! for each set over log₁₀ C, whiskers of one standard deviation, a ring around the best point of a curve, and
 //! a dashed line where guessing would be.
 
-use super::canvas::{self, COLOURS, Drawn, FONT, GREY, GRID, Page, line, number, titled};
+use super::canvas::{self, COLOURS, Drawn, FONT, GREY, Page, line, number, style, titled};
 use crate::error::{Error, Result};
 use plotters::coord::Shift;
 use plotters::drawing::DrawingAreaErrorKind;
@@ -236,22 +236,14 @@ impl Page for Sweep<'_> {
             .x_label_area_size(42 * scale)
             .y_label_area_size(LEFT * scale)
             .build_cartesian_2d(x.clone(), y)?;
-        chart
-            .configure_mesh()
-            .x_desc("log₁₀ C")
+        let mut mesh = chart.configure_mesh();
+        mesh.x_desc("log₁₀ C")
             .y_desc("average precision")
             .x_labels(12)
             .y_labels(8)
             .x_label_formatter(&|v| number(*v))
-            .y_label_formatter(&|v| number(*v))
-            .max_light_lines(1)
-            .bold_line_style(GRID.stroke_width(scale))
-            .light_line_style(TRANSPARENT)
-            .axis_style(GREY.stroke_width(scale))
-            .label_style((FONT, 14 * scale))
-            .axis_desc_style((FONT, 15 * scale))
-            .set_all_tick_mark_size(5 * scale)
-            .draw()?;
+            .y_label_formatter(&|v| number(*v));
+        style(&mut mesh, scale).draw()?;
         let (left, y) = chart.backend_coord(&(x.start, self.chance));
         let (right, _) = chart.backend_coord(&(x.end, self.chance));
         pen.dashes(left..right, y)?;

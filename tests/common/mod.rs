@@ -38,3 +38,22 @@ pub fn relative_error(got: &[f32], want: &[f32]) -> f32 {
     let worst = got.iter().zip(want).map(difference).fold(0.0, f32::max);
     if worst == 0.0 { 0.0 } else { worst / largest }
 }
+
+/// A number as C99 writes it: sign, 0x, one digit, a point, hexadecimal digits, p, power of two.
+pub fn hex(text: impl AsRef<str>) -> f64 {
+    let text = text.as_ref();
+    let (sign, digits) = match text.strip_prefix('-') {
+        Some(digits) => (-1.0, digits),
+        None => (1.0, text),
+    };
+    let (digits, power) = digits.strip_prefix("0x").and_then(|d| d.split_once('p')).expect(text);
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let significand = u64::from_str_radix(&format!("{whole}{fraction}"), 16).expect(text);
+    let power: i32 = power.parse().expect(text);
+    sign * significand as f64 * 2f64.powi(power - 4 * fraction.len() as i32)
+}
+
+/// Some of them.
+pub fn hexes(texts: &[String]) -> Vec<f64> {
+    texts.iter().map(hex).collect()
+}

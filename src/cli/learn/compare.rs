@@ -1,7 +1,7 @@
 //! `likenet compare`
 
 use super::super::{Outcome, print};
-use super::{DataArgs, ScalingArgs, bar, validation, write_text};
+use super::{InputArgs, bar, validation, write_text};
 use likenet::learn::forest::Settings;
 use likenet::learn::linear::{Problem, Sgd};
 use likenet::learn::validate::{self, Method, Sampled, Validation};
@@ -14,9 +14,7 @@ use std::path::PathBuf;
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    data: DataArgs,
-    #[command(flatten)]
-    scaling: ScalingArgs,
+    input: InputArgs,
     /// Tensors of the features' file [default: all]
     #[arg(long, value_name = "BLOB,…", value_delimiter = ',')]
     blob: Vec<String>,
@@ -63,8 +61,8 @@ pub fn run(args: &Args) -> Result<Outcome> {
         report::Table::new(&["features", "LinearSVC", "C", "random forest", "SVM by SGD"]);
     let mut about = String::new();
     let mut remarks = vec![];
-    for blob in validation::blobs(&args.data, &args.blob)? {
-        let features = args.data.read(blob.as_deref())?;
+    for blob in validation::blobs(&args.input.data, &args.blob)? {
+        let features = args.input.data.read(blob.as_deref())?;
         let sampled = Sampled::of(&features)?;
         let own = sampled.rows(false);
         let positive = own.iter().filter(|&&r| sampled.labels[r as usize]).count();
@@ -85,12 +83,14 @@ pub fn run(args: &Args) -> Result<Outcome> {
                 folds: args.folds,
                 seed: args.seed,
                 copies,
-                scaling: args.scaling.scaling(),
+                scaling: args.input.scaling.scaling(),
             };
             let bar = bar(methods.len() * args.folds, "trainings");
             let progress = |n: usize| bar.set_position(n as u64);
-            let outcomes =
-                args.data.on_threads(|| validate::validate(&sampled, &methods, &how, &progress))?;
+            let outcomes = args
+                .input
+                .data
+                .on_threads(|| validate::validate(&sampled, &methods, &how, &progress))?;
             bar.finish_and_clear();
             let outcomes = outcomes?;
             let notes = outcomes.iter().flat_map(|o| &o.remarks);

@@ -3,7 +3,7 @@
 use super::super::Outcome;
 use super::training::{self, TrainArgs};
 use super::validation::{self, CvArgs, Point};
-use super::{DataArgs, ScalingArgs, predict};
+use super::{InputArgs, predict};
 use clap::{Args, Subcommand, ValueEnum};
 use likenet::Result;
 use likenet::learn::forest::{Settings, Splits};
@@ -75,9 +75,7 @@ impl ForestArgs {
 #[derive(Args)]
 pub struct Train {
     #[command(flatten)]
-    data: DataArgs,
-    #[command(flatten)]
-    scaling: ScalingArgs,
+    input: InputArgs,
     #[command(flatten)]
     forest: ForestArgs,
     #[command(flatten)]
@@ -87,9 +85,7 @@ pub struct Train {
 #[derive(Args)]
 pub struct Cv {
     #[command(flatten)]
-    data: DataArgs,
-    #[command(flatten)]
-    scaling: ScalingArgs,
+    input: InputArgs,
     #[command(flatten)]
     forest: ForestArgs,
     #[command(flatten)]
@@ -98,13 +94,11 @@ pub struct Cv {
 
 pub fn run(command: &Command) -> Result<Outcome> {
     match command {
-        Command::Train(args) => {
-            training::run(&args.data, &args.scaling, &args.forest.method(), &args.train)
-        }
+        Command::Train(args) => training::run(&args.input, &args.forest.method(), &args.train),
         Command::Cv(args) => {
             let name = format!("{} trees", args.forest.trees);
             let point = Point { name, x: None, method: args.forest.method() };
-            validation::run(&args.data, &args.scaling, &[point], &args.cv)
+            validation::run(&args.input, &[point], &args.cv)
         }
         Command::Predict(args) => predict::run(args),
         Command::Inspect(args) => predict::inspect(args),

@@ -68,6 +68,15 @@ pub struct ScalingArgs {
     standardise: bool,
 }
 
+/// What is learnt from.
+#[derive(Args)]
+pub struct InputArgs {
+    #[command(flatten)]
+    data: DataArgs,
+    #[command(flatten)]
+    scaling: ScalingArgs,
+}
+
 /// The size of a row.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum NormArg {

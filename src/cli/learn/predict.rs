@@ -55,9 +55,9 @@ pub struct PhotoArgs {
     photos: Vec<PathBuf>,
     #[command(flatten)]
     net: NetArgs,
-    /// Blob that the model was trained on
+    /// Blob that is scored [default: the one that the model learned from]
     #[arg(long, value_name = "BLOB")]
-    layer: String,
+    layer: Option<String>,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -70,20 +70,24 @@ pub fn inspect(args: &ModelArgs) -> Result<Outcome> {
 pub fn run(args: &Args) -> Result<Outcome> {
     let model = Model::load(&args.model)?;
     let table = args.data.read(args.blob.as_deref())?;
-    let rows: Vec<u32> = (0..table.matrix.rows() as u32).collect();
-    let scores = args.data.on_threads(|| model.scores(&table.matrix, &rows))??;
+    let scores = args.data.on_threads(|| scores(&model, &table))??;
     write(&model, &table, &scores, &args.output)?;
     Ok(Outcome::Done)
 }
 
 pub fn run_photos(args: &PhotoArgs) -> Result<Outcome> {
     let model = Model::load(&args.classifier)?;
+    let layer = args.layer.as_deref().or(model.blob()).ok_or_else(|| {
+        Error::Invalid(
+            "the model does not know which blob it learned from: name it (--layer)".into(),
+        )
+    })?;
     let folder = tempfile::tempdir().map_err(Error::io(Path::new("a temporary folder")))?;
     let path = folder.path().join("features.safetensors");
-    let outcome = extracted(&args.net, &args.photos, &args.layer, &path)?;
+    let outcome = extracted(&args.net, &args.photos, layer, &path)?;
     let source = Source {
         features: &path,
-        blob: Some(&args.layer),
+        blob: Some(layer),
         labels: None,
         group: None,
         positive: None,
@@ -91,10 +95,15 @@ pub fn run_photos(args: &PhotoArgs) -> Result<Outcome> {
     };
     // What the photos' folders are called is nothing to a model.
     let table = Table { labels: None, ..source.read()? };
-    let rows: Vec<u32> = (0..table.matrix.rows() as u32).collect();
-    let scores = model.scores(&table.matrix, &rows)?;
-    write(&model, &table, &scores, &args.output)?;
+    write(&model, &table, &scores(&model, &table)?, &args.output)?;
     Ok(outcome)
+}
+
+/// The score of each row, if it is of the blob that the model learned from.
+fn scores(model: &Model, table: &Table) -> Result<Vec<f64>> {
+    model.check_blob(&table.about)?;
+    let rows: Vec<u32> = (0..table.matrix.rows() as u32).collect();
+    model.scores(&table.matrix, &rows)
 }
 
 /// Row, file, score, probability and decision of each row; how good they are goes to standard error.
@@ -124,10 +133,11 @@ fn write(model: &Model, table: &Table, scores: &[f64], args: &OutputArgs) -> Res
     if let Some(labels) = &table.labels {
         let confusion = Confusion::above(boundary, scores, labels)?;
         eprintln!(
-            "average precision {:.4}, ROC AUC {:.4}, accuracy {:.4}\n{confusion}",
+            "average precision {:.4}, ROC AUC {:.4}, accuracy {:.4}\n{}",
             average_precision(scores, labels)?,
             roc_auc(scores, labels)?,
-            confusion.accuracy()
+            confusion.accuracy(),
+            confusion.table(&model.classes)
         );
     }
     Ok(())

@@ -3,7 +3,7 @@
 use super::super::Outcome;
 use super::training::{self, TrainArgs};
 use super::validation::{self, CvArgs, Point};
-use super::{DataArgs, ScalingArgs, predict};
+use super::{InputArgs, predict};
 use clap::{Args, Subcommand, ValueEnum};
 use likenet::learn::linear::{Loss, Penalty, Problem, Sgd, Solver, Updater};
 use likenet::learn::validate::Method;
@@ -151,9 +151,7 @@ impl LinearArgs {
 #[derive(Args)]
 pub struct Train {
     #[command(flatten)]
-    data: DataArgs,
-    #[command(flatten)]
-    scaling: ScalingArgs,
+    input: InputArgs,
     #[command(flatten)]
     linear: LinearArgs,
     /// How many times more errors count than weights
@@ -172,9 +170,7 @@ pub struct Train {
 #[derive(Args)]
 pub struct Cv {
     #[command(flatten)]
-    data: DataArgs,
-    #[command(flatten)]
-    scaling: ScalingArgs,
+    input: InputArgs,
     #[command(flatten)]
     linear: LinearArgs,
     /// Values of C
@@ -208,9 +204,9 @@ pub fn run(command: &Command) -> Result<Outcome> {
                 SolverArg::Mllib => Method::Sgd(linear.sgd(args.step, args.regularisation)),
                 _ => linear.method(args.c)?,
             };
-            training::run(&args.data, &args.scaling, &method, &args.train)
+            training::run(&args.input, &method, &args.train)
         }
-        Command::Cv(args) => validation::run(&args.data, &args.scaling, &points(args)?, &args.cv),
+        Command::Cv(args) => validation::run(&args.input, &points(args)?, &args.cv),
         Command::Predict(args) => predict::run(args),
         Command::Inspect(args) => predict::inspect(args),
     }

@@ -1,14 +1,14 @@
 //! What `svm train` and `forest train` share.
 
 use super::super::{Outcome, print};
-use super::{DataArgs, ScalingArgs, bar};
+use super::{InputArgs, ScalingArgs, bar};
 use clap::Args;
 use likenet::learn::linear::Samples;
 use likenet::learn::metrics::{Confusion, Judged, Platt, average_precision, bootstrap, roc_auc};
 use likenet::learn::model::{Classifier, Model};
 use likenet::learn::prepare::prepared;
 use likenet::learn::validate::{Learner, Learnt, Method, Sampled, Validation, boundary, validate};
-use likenet::learn::{Table, folds};
+use likenet::learn::{Matrix, Table};
 use likenet::{Error, Result};
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
@@ -38,39 +38,14 @@ pub struct TrainArgs {
 
 /// Rows to learn from and rows to judge by.
 fn split(sampled: &Sampled, args: &TrainArgs) -> Result<(Vec<u32>, Vec<u32>)> {
-    let copies = !args.no_copies;
-    let Some(part) = args.holdout else { return Ok((sampled.rows(copies), vec![])) };
-    if !(part > 0.0 && part < 1.0) {
-        return Err(Error::Invalid(format!("--holdout {part}: a part between 0 and 1")));
-    }
-    let own = sampled.rows(false);
-    let labels: Vec<bool> = own.iter().map(|&r| sampled.labels[r as usize]).collect();
-    let fold = match sampled.groups {
-        // Of so many folds of whole groups, the first.
-        Some(groups) => {
-            let groups: Vec<u32> = own.iter().map(|&r| groups[r as usize]).collect();
-            let k = (1.0 / part).round().max(2.0) as usize;
-            let folds = folds::grouped(&labels, &groups, k, Some(args.split_seed))?;
-            folds.into_iter().next().ok_or_else(|| Error::Invalid("no folds".into()))?
-        }
-        None => folds::train_test_stratified(&labels, part, args.split_seed)?,
-    };
-    let test: Vec<u32> = fold.test.iter().map(|&i| own[i]).collect();
-    let away: std::collections::HashSet<u32> = match sampled.groups {
-        Some(groups) => test.iter().map(|&r| groups[r as usize]).collect(),
-        None => test.iter().copied().collect(),
-    };
-    let group = |r: u32| sampled.groups.map_or(r, |groups| groups[r as usize]);
-    let train = sampled.rows(copies).into_iter().filter(|&r| !away.contains(&group(r))).collect();
-    Ok((train, test))
+    let Some(part) = args.holdout else { return Ok((sampled.rows(!args.no_copies), vec![])) };
+    let fold = sampled.holdout(part, args.split_seed)?;
+    let test = fold.test.iter().map(|&r| r as u32).collect();
+    Ok((sampled.learnt(&fold, !args.no_copies), test))
 }
 
-pub fn run(
-    data: &DataArgs,
-    scaling: &ScalingArgs,
-    method: &Method,
-    args: &TrainArgs,
-) -> Result<Outcome> {
+pub fn run(input: &InputArgs, method: &Method, args: &TrainArgs) -> Result<Outcome> {
+    let InputArgs { data, scaling } = input;
     if args.out.extension().is_none_or(|e| e != "safetensors") {
         let out = args.out.display();
         return Err(Error::Invalid(format!("{out}: models are written as .safetensors")));
@@ -98,7 +73,13 @@ fn learn(
     trained.insert("features are".into(), json!(scaling.words()));
     trained.insert("samples".into(), json!(train.len()));
     trained.insert("result".into(), json!(learnt.summary));
-    judge(&sampled, &learnt, prepared.matrix(), [&train, &test], (&mut lines, &mut trained))?;
+    judge(
+        &sampled,
+        table,
+        (&learnt, prepared.matrix()),
+        [&train, &test],
+        (&mut lines, &mut trained),
+    )?;
     if let Some(importances) = &learnt.importances {
         trained.insert("importances".into(), json!(importances));
     }
@@ -143,8 +124,8 @@ fn with_bar<R>(method: &Method, f: impl FnOnce(&(dyn Fn(usize) + Sync)) -> R) ->
 /// Says how the classifier does on what it learnt from, out of the bag and on what was kept back.
 fn judge(
     sampled: &Sampled,
-    learnt: &Learnt,
-    matrix: &likenet::learn::Matrix,
+    table: &Table,
+    (learnt, matrix): (&Learnt, &Matrix),
     [train, test]: [&[u32]; 2],
     (lines, trained): (&mut Vec<String>, &mut Map<String, Value>),
 ) -> Result<()> {
@@ -175,8 +156,8 @@ fn judge(
     let ap = bootstrap(average_precision, judged, 1000, 0.95, 0)?;
     let confusion = Confusion::above(boundary(&learnt.classifier), &scored, &truth)?;
     lines.push(format!(
-        "on {} samples kept back: average precision {:.4} (95 % from {:.4} to {:.4}), ROC AUC {:.4}, accuracy {:.4}\n{confusion}",
-        test.len(), ap.value, ap.low, ap.high, roc_auc(&scored, &truth)?, confusion.accuracy()
+        "on {} samples kept back: average precision {:.4} (95 % from {:.4} to {:.4}), ROC AUC {:.4}, accuracy {:.4}\n{}",
+        test.len(), ap.value, ap.low, ap.high, roc_auc(&scored, &truth)?, confusion.accuracy(), confusion.table(&table.class_names)
     ));
     trained.insert("average precision kept back".into(), json!([ap.value, ap.low, ap.high]));
     Ok(())

@@ -1,7 +1,7 @@
 //! What `svm cv` and `forest cv` share.
 
 use super::super::{Outcome, print};
-use super::{DataArgs, ScalingArgs, bar};
+use super::{DataArgs, InputArgs, bar};
 use clap::{Args, ValueEnum};
 use likenet::learn::Source;
 use likenet::learn::metrics::{Judged, average_precision, bootstrap, permutation_test};
@@ -79,12 +79,8 @@ pub(super) fn blobs(data: &DataArgs, asked: &[String]) -> Result<Vec<Option<Stri
     Ok(all.iter().map(|text| Some(name(text))).collect())
 }
 
-pub fn run(
-    data: &DataArgs,
-    scaling: &ScalingArgs,
-    points: &[Point],
-    args: &CvArgs,
-) -> Result<Outcome> {
+pub fn run(input: &InputArgs, points: &[Point], args: &CvArgs) -> Result<Outcome> {
+    let InputArgs { data, scaling } = input;
     check(points, args)?;
     let mut curves = vec![];
     for blob in blobs(data, &args.blob)? {

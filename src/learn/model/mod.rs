@@ -94,6 +94,7 @@ impl Model {
     /// Fails when the matrix has other columns or fewer rows, and where scaling leaves the range of `f32`.
     pub fn scores(&self, matrix: &Matrix, rows: &[u32]) -> Result<Vec<f64>> {
         self.check_width(matrix.columns())?;
+        linear::check_kernels()?;
         if let Some(row) = rows.iter().find(|&&row| row as usize >= matrix.rows()) {
             let have = matrix.rows();
             return Err(Error::Invalid(format!("there is no row {row}: there are {have}")));
@@ -137,9 +138,25 @@ impl Model {
         match self.columns() {
             columns if columns == got => Ok(()),
             columns => Err(Error::Invalid(format!(
-                "rows have {got} features and the model learned from {columns}: {}",
-                self.features
+                "rows have {got} features and the model learned from {columns}{}",
+                self.blob().map_or(String::new(), |blob| format!(" of {blob}"))
             ))),
+        }
+    }
+
+    /// The blob that the features are, where that is known: what is written before the settings.
+    pub fn blob(&self) -> Option<&str> {
+        self.features.split(';').next().filter(|blob| !blob.is_empty())
+    }
+
+    /// Fails where features are known to be another blob than the model's.
+    pub fn check_blob(&self, features: &str) -> Result<()> {
+        let theirs = features.split(';').next().filter(|blob| !blob.is_empty());
+        match (self.blob(), theirs) {
+            (Some(own), Some(theirs)) if own != theirs => Err(Error::Invalid(format!(
+                "the features are {theirs} and the model learned from {own}"
+            ))),
+            _ => Ok(()),
         }
     }
 

@@ -68,7 +68,7 @@ fn rows(
     let some = (0..count).step_by(count.div_ceil(SAMPLED));
     let some: Vec<Vec<f32>> = some.map(|r| Ok(rows.row(r)?)).collect::<Result<_>>()?;
     let layout = layout_of(layout, some.iter().cloned().map(Ok))?;
-    memory::check(path, memory::needed(layout, count, &some))?;
+    memory::check(path, memory::needed_like(layout, count, &some))?;
     let mut matrix = Matrix::new(width, layout);
     for r in 0..count {
         matrix.push(&rows.row(r)?).map_err(at(path.display()))?;

@@ -3,7 +3,7 @@
 //! A line is a label and the values that are not zero: `+1 3:0.5 17:2`. Columns count from 1 and ascend;
 //! what follows a `#` is a remark. Chang and Lin, LIBSVM: a library for support vector machines, 2011.
 
-use super::{Loaded, Notes, at, check_sparse, invalid, suits};
+use super::{Loaded, Notes, at, check_sparse, invalid, memory, suits};
 use crate::error::{Error, Result};
 use crate::learn::{Layout, Matrix};
 use std::fs::File;
@@ -26,6 +26,7 @@ pub(super) fn read(paths: &[PathBuf], layout: Option<Layout>) -> Result<Loaded> 
     }
     check_sparse(rows, columns, stored).map_err(at(paths[0].display()))?;
     let layout = layout.unwrap_or_else(|| suits(stored, rows * columns));
+    memory::check(&paths[0], memory::needed(layout, rows * columns, stored))?;
     let mut matrix = Matrix::new(columns, layout);
     let mut labels = vec![];
     let mut row = vec![0.0; columns];
