@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{hex, hexes, npy, shared};
+use common::{hexes, npy, shared};
 use likenet::learn::folds::{Fold, kfold, stratified, train_test, train_test_stratified};
 use likenet::learn::mersenne::Mersenne;
 use likenet::learn::metrics::{

@@ -7,7 +7,7 @@ use crate::feed::Views;
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
-use weights_tools::write_atomically;
+use weights_tools::{Dtype, safetensors_header, write_atomically};
 
 /// What features are written as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,24 +96,14 @@ fn io(path: &Path) -> impl Fn(std::io::Error) -> weights_tools::Error {
 }
 
 fn safetensors(job: &Job, journal: &Journal, widths: &[usize], rows: usize) -> Result<PathBuf> {
-    let mut header = serde_json::Map::new();
-    let mut at = 0u64;
-    for (layer, &width) in job.layers.iter().zip(widths) {
-        let end = at + (rows * width * size_of::<f32>()) as u64;
-        let entry = serde_json::json!({
-            "dtype": "F32", "shape": [rows, width], "data_offsets": [at, end],
-        });
-        header.insert(layer.clone(), entry);
-        at = end;
-    }
-    let about = serde_json::json!({ "format": "likenet-features", "settings": job.settings });
-    header.insert("__metadata__".into(), about);
-    let mut text = serde_json::Value::Object(header).to_string();
-    text += &" ".repeat(text.len().next_multiple_of(8) - text.len());
+    let about = [("format", "likenet-features"), ("settings", job.settings.as_str())];
+    let tensor =
+        |(layer, &width): (&String, &usize)| (layer.clone(), Dtype::F32, vec![rows, width]);
+    let header = safetensors_header(about, job.layers.iter().zip(widths).map(tensor))
+        .map_err(|reason| Error::Invalid(format!("{}: {reason}", job.out.display())))?;
     let raw = (0..widths.len()).map(|i| journal.raw(i)).collect::<Result<Vec<File>>>()?;
     write_atomically(job.out, |out| {
-        out.write_all(&(text.len() as u64).to_le_bytes()).map_err(io(job.out))?;
-        out.write_all(text.as_bytes()).map_err(io(job.out))?;
+        out.write_all(&header).map_err(io(job.out))?;
         for mut file in raw {
             std::io::copy(&mut file, out).map_err(io(job.out))?;
         }

@@ -11,6 +11,7 @@
 #![deny(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
 
+mod archive;
 mod atomic;
 mod blob;
 mod caffemodel;
@@ -36,6 +37,7 @@ mod upgrade;
 mod weights_file;
 mod write;
 
+pub use archive::{Archive, Number};
 pub use atomic::write_atomically;
 pub use blob::Blob;
 pub use convert::convert;
@@ -48,6 +50,7 @@ pub use lmdb::Lmdb;
 pub use mapped::StoredFloats;
 pub use print::{print_net_text, print_solver_text};
 pub use rows::{Contents, MappedFloats, Rows, StreamedRows};
+pub use safetensors_file::safetensors_header;
 pub use scan::{Block, TextIndex, line_of_field};
 pub use schema::proto;
 pub use state::{

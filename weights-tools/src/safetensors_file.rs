@@ -34,18 +34,18 @@ struct LayerNote {
 
 /// A tensor in the header.
 #[derive(Serialize, Deserialize)]
-struct TensorNote {
-    dtype: String,
-    shape: Vec<usize>,
-    data_offsets: (usize, usize),
+pub(crate) struct TensorNote {
+    pub dtype: String,
+    pub shape: Vec<usize>,
+    pub data_offsets: (usize, usize),
 }
 
 #[derive(Deserialize)]
-struct Header {
+pub(crate) struct Header {
     #[serde(rename = "__metadata__", default)]
-    metadata: HashMap<String, String>,
+    pub metadata: HashMap<String, String>,
     #[serde(flatten)]
-    tensors: HashMap<String, TensorNote>,
+    pub tensors: HashMap<String, TensorNote>,
 }
 
 /// Whether bytes begin like a safetensors file: a plausible length, then a JSON object.
@@ -64,9 +64,8 @@ pub(crate) fn decode(
     file: &str,
     bytes: &Bytes,
 ) -> Result<(Vec<LayerEntry>, Vec<Vec<Bytes>>), Error> {
-    let (header, end) = header(file, bytes)?;
-    let values = bytes.slice(end..);
-    check_offsets(file, &header.tensors, values.len())?;
+    let (header, values) = parts(bytes).map_err(|problem| Error::damaged(file, problem))?;
+    let values = bytes.slice_ref(values);
     let entries = match header.metadata.get(LAYERS) {
         Some(notes) => described(file, notes, &header.tensors)?,
         None => grouped(&header.tensors),
@@ -85,31 +84,27 @@ pub(crate) fn decode(
     Ok((entries, tensor_bytes))
 }
 
-/// The header, and where it ends.
-fn header(file: &str, bytes: &[u8]) -> Result<(Header, usize), Error> {
-    let n = header_length(bytes).ok_or_else(|| {
-        Error::damaged(file, "not a safetensors file, or cut short: its header does not fit")
-    })?;
-    let header = serde_json::from_slice(&bytes[8..8 + n])
-        .map_err(|e| Error::damaged(file, format!("the safetensors header is damaged: {e}")))?;
-    Ok((header, 8 + n))
+/// The header and the values behind it. The error is a sentence for the caller to place.
+pub(crate) fn parts(bytes: &[u8]) -> Result<(Header, &[u8]), String> {
+    let n = header_length(bytes)
+        .ok_or("not a safetensors file, or cut short: its header does not fit")?;
+    let header: Header = serde_json::from_slice(&bytes[8..8 + n])
+        .map_err(|e| format!("the safetensors header is damaged: {e}"))?;
+    check_offsets(&header.tensors, bytes.len() - 8 - n)?;
+    Ok((header, &bytes[8 + n..]))
 }
 
 /// The texts that stand under `__metadata__`.
 pub(crate) fn metadata(file: &str, bytes: &[u8]) -> Result<HashMap<String, String>, Error> {
-    header(file, bytes).map(|(header, _)| header.metadata)
+    let (header, _) = parts(bytes).map_err(|problem| Error::damaged(file, problem))?;
+    Ok(header.metadata)
 }
 
 /// Every tensor's bytes must follow the last one's and the file must end with the last; the bytes
 /// must be as many as shape and type say.
-fn check_offsets(
-    file: &str,
-    tensors: &HashMap<String, TensorNote>,
-    length: usize,
-) -> Result<(), Error> {
-    let wrong = |key: &str, problem: &str| {
-        Error::damaged(file, format!("tensor \"{key}\" {problem}; is the file cut short?"))
-    };
+fn check_offsets(tensors: &HashMap<String, TensorNote>, length: usize) -> Result<(), String> {
+    let wrong =
+        |key: &str, problem: &str| format!("tensor \"{key}\" {problem}; is the file cut short?");
     let mut in_order: Vec<_> = tensors.iter().collect();
     in_order.sort_by_key(|(_, note)| note.data_offsets);
     let mut expected = 0;
@@ -118,7 +113,7 @@ fn check_offsets(
         if start != expected || end < start || end > length {
             return Err(wrong(key, "lies outside the file or not next to its neighbour"));
         }
-        let size = dtype(&note.dtype).size();
+        let size = width(dtype(&note.dtype));
         let wanted = size.and_then(|size| count(&note.shape)?.checked_mul(size));
         if size.is_some() && wanted != Some(end - start) {
             return Err(wrong(key, "has a shape that does not match its bytes"));
@@ -126,8 +121,7 @@ fn check_offsets(
         expected = end;
     }
     if expected != length {
-        let problem = format!("{length} bytes of values where the header tells of {expected}");
-        return Err(Error::damaged(file, problem));
+        return Err(format!("{length} bytes of values where the header tells of {expected}"));
     }
     Ok(())
 }
@@ -195,7 +189,18 @@ pub(crate) fn key(layer: &str, tensor: &str) -> String {
     if tensor.is_empty() { layer.to_owned() } else { format!("{layer}.{tensor}") }
 }
 
-fn dtype(name: &str) -> Dtype {
+/// Bytes a value; `None` for a type that is not known.
+fn width(dtype: Dtype) -> Option<usize> {
+    match dtype {
+        Dtype::Other("BOOL" | "U8" | "I8") => Some(1),
+        Dtype::Other("U16" | "I16") => Some(2),
+        Dtype::Other("U32" | "I32") => Some(4),
+        Dtype::Other("U64" | "I64" | "C64") => Some(8),
+        other => other.size(),
+    }
+}
+
+pub(crate) fn dtype(name: &str) -> Dtype {
     const OTHERS: [&str; 10] =
         ["BOOL", "U8", "I8", "U16", "I16", "U32", "I32", "U64", "I64", "C64"];
     match name {
@@ -232,40 +237,32 @@ pub(crate) fn from_f32(values: &[f32], dtype: Dtype) -> Option<Vec<u8>> {
     })
 }
 
-/// The file's first bytes: the header's length and the header, padded so that values begin at a
-/// multiple of eight. The error is a sentence for the caller to place.
-pub(crate) fn encode_header(layers: &[LayerEntry], dtype: Dtype) -> Result<Vec<u8>, String> {
-    let size = dtype.size().ok_or_else(|| format!("weights are not written as {dtype}"))?;
-    let notes: Vec<LayerNote> = layers
-        .iter()
-        .map(|layer| LayerNote {
-            name: layer.name.clone(),
-            kind: layer.kind.clone(),
-            tensors: layer.tensors.iter().map(|t| t.name.clone()).collect(),
-        })
-        .collect();
-    let notes = serde_json::to_string(&notes).map_err(|e| e.to_string())?;
+/// The first bytes of a safetensors file: the header's length and the header, padded so that values begin at a
+/// multiple of eight. `texts` come under `__metadata__`; `tensors` are keys, types and shapes in the order in
+/// which their values will follow.
+///
+/// # Errors
+/// A sentence for the caller to place: two tensors of one key, one that is too large, or a header that is.
+pub fn safetensors_header<'a>(
+    texts: impl IntoIterator<Item = (&'a str, &'a str)>,
+    tensors: impl IntoIterator<Item = (String, Dtype, Vec<usize>)>,
+) -> Result<Vec<u8>, String> {
+    let texts: BTreeMap<&str, &str> = texts.into_iter().collect();
     let mut header = serde_json::Map::new();
-    let metadata = serde_json::json!({ "format": "pt", LAYERS: notes });
-    header.insert("__metadata__".to_owned(), metadata);
+    header.insert("__metadata__".to_owned(), serde_json::json!(texts));
     let mut end = 0usize;
-    for layer in layers {
-        for tensor in &layer.tensors {
-            let start = end;
-            let bytes = count(&tensor.shape).and_then(|n| n.checked_mul(size));
-            end = bytes
-                .and_then(|bytes| start.checked_add(bytes))
-                .ok_or_else(|| format!("tensor {} is too large", tensor.name))?;
-            let note = TensorNote {
-                dtype: dtype.name().to_owned(),
-                shape: tensor.shape.clone(),
-                data_offsets: (start, end),
-            };
-            let key = key(&layer.name, &tensor.name);
-            let note = serde_json::to_value(note).map_err(|e| e.to_string())?;
-            if header.insert(key.clone(), note).is_some() {
-                return Err(format!("two tensors would have the key \"{key}\""));
-            }
+    for (key, dtype, shape) in tensors {
+        let size = width(dtype).ok_or_else(|| format!("numbers are not written as {dtype}"))?;
+        let start = end;
+        let bytes = count(&shape).and_then(|n| n.checked_mul(size));
+        end = bytes
+            .and_then(|bytes| start.checked_add(bytes))
+            .ok_or_else(|| format!("tensor \"{key}\" is too large"))?;
+        let dtype = dtype.name().to_owned();
+        let note = TensorNote { dtype, shape, data_offsets: (start, end) };
+        let note = serde_json::to_value(note).map_err(|e| e.to_string())?;
+        if header.insert(key.clone(), note).is_some() {
+            return Err(format!("two tensors would have the key \"{key}\""));
         }
     }
     let mut text = serde_json::to_vec(&header).map_err(|e| e.to_string())?;
@@ -276,4 +273,20 @@ pub(crate) fn encode_header(layers: &[LayerEntry], dtype: Dtype) -> Result<Vec<u
     let mut bytes = (text.len() as u64).to_le_bytes().to_vec();
     bytes.append(&mut text);
     Ok(bytes)
+}
+
+/// The header of a file of weights, all of one type.
+pub(crate) fn encode_header(layers: &[LayerEntry], dtype: Dtype) -> Result<Vec<u8>, String> {
+    let note = |layer: &LayerEntry| LayerNote {
+        name: layer.name.clone(),
+        kind: layer.kind.clone(),
+        tensors: layer.tensors.iter().map(|t| t.name.clone()).collect(),
+    };
+    let notes: Vec<LayerNote> = layers.iter().map(note).collect();
+    let notes = serde_json::to_string(&notes).map_err(|e| e.to_string())?;
+    let tensors = layers.iter().flat_map(|layer| {
+        let tensor = |t: &TensorEntry| (key(&layer.name, &t.name), dtype, t.shape.clone());
+        layer.tensors.iter().map(tensor)
+    });
+    safetensors_header([("format", "pt"), (LAYERS, &notes)], tensors)
 }

@@ -2,7 +2,6 @@
 //!
 //! Flows in: a model. Flows out: safetensors; and back, whatever the file holds, a model or an error.
 
-use super::archive::{Archive, Read};
 use super::{Classifier, Model};
 use crate::error::{Error, Result};
 use crate::learn::forest::{Forest, Parts};
@@ -11,6 +10,10 @@ use crate::learn::metrics::Platt;
 use crate::learn::scale::{Norm, Standard};
 use serde::de::DeserializeOwned;
 use std::path::Path;
+use weights_tools::Archive;
+
+/// What was read, or what is wrong with the file, whose name the caller knows.
+type Read<T> = std::result::Result<T, String>;
 
 /// What a model's file says that it is.
 pub(super) const FORMAT: &str = "likenet-model";
@@ -317,7 +320,7 @@ mod tests {
         assert!(Model::load(dir.path()).unwrap_err().to_string().contains("not a file"));
         std::fs::write(&path, b"{}").unwrap();
         let error = Model::load(&path).unwrap_err().to_string();
-        assert!(error.contains("model.safetensors: it is no safetensors"), "{error}");
+        assert!(error.contains("model.safetensors: not a safetensors file"), "{error}");
         for model in models() {
             let whole = model.archive().unwrap().encode().unwrap();
             for i in 0..whole.len() {

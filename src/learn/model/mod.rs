@@ -11,7 +11,6 @@
 //! - `file`: a model as an archive.
 //! - `summary`: a model in words.
 
-mod archive;
 mod file;
 mod summary;
 
@@ -251,9 +250,19 @@ mod tests {
     }
 
     #[test]
+    fn features_of_another_blob_are_refused() {
+        let model = Model { features: "fc7; centre crop".into(), ..linear() };
+        assert_eq!(model.blob(), Some("fc7"));
+        assert!(model.check_blob("fc7; ten crops").is_ok() && model.check_blob("").is_ok());
+        let error = model.check_blob("fc6; centre crop").unwrap_err().to_string();
+        assert!(error.contains("are fc6 and the model learned from fc7"), "{error}");
+        assert_eq!(Model { features: String::new(), ..linear() }.blob(), None);
+    }
+
+    #[test]
     fn rows_that_do_not_fit_are_refused() {
         let error = linear().score(&[1.0]).unwrap_err().to_string();
-        assert!(error.contains("1 features") && error.contains("19: fc7, centre"), "{error}");
+        assert!(error.contains("1 features") && error.contains("19 of fc7, centre"), "{error}");
         assert!(forest().score(&[1.0, f32::NAN, 1.0]).is_err());
         let mut matrix = Matrix::new(3, Layout::Dense);
         matrix.push(&[1.0, f32::MAX, 1.0]).unwrap();

@@ -1,53 +1,34 @@
-//! Texts and arrays by name in a safetensors file, exact to the bit.
+//! Texts and arrays by name in a safetensors file, exact to the bit: what is no network's weights.
 //!
-//! Flows in: texts and numbers. Flows out: the bytes of a file; and back.
-//!
-//! The format: eight bytes for the header's length, a JSON header, then the numbers without gaps. Texts are
-//! the header's `__metadata__`. Whatever the bytes are, reading ends, and takes no more memory than a small
-//! multiple of them.
+//! Flows in: texts and numbers. Flows out: the bytes of a file; and back. Whatever the bytes are, reading ends,
+//! and takes no more memory than a small multiple of them.
 
-use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-/// What was read, or what is wrong with the file, whose name the caller knows.
-pub(super) type Read<T> = Result<T, String>;
+use crate::Dtype;
+use crate::safetensors_file::{TensorNote, dtype, parts, safetensors_header};
 
-/// What a file holds.
+/// What a file holds. Errors are sentences for the caller, who knows the file, to place.
 #[derive(Debug, Default)]
-pub(super) struct Archive {
-    pub(super) texts: BTreeMap<String, String>,
+pub struct Archive {
+    /// The texts under `__metadata__`.
+    pub texts: BTreeMap<String, String>,
     arrays: BTreeMap<String, Array>,
 }
 
 /// Numbers as the file has them.
 #[derive(Debug)]
 struct Array {
-    dtype: String,
+    dtype: Dtype,
     shape: Vec<usize>,
     bytes: Vec<u8>,
 }
 
-/// An array's entry in the header.
-#[derive(Serialize, Deserialize)]
-struct Entry {
-    dtype: String,
-    shape: Vec<usize>,
-    data_offsets: (usize, usize),
-}
-
-#[derive(Serialize, Deserialize)]
-struct Header {
-    #[serde(rename = "__metadata__", default)]
-    texts: BTreeMap<String, String>,
-    #[serde(flatten)]
-    entries: BTreeMap<String, Entry>,
-}
-
 /// A type of numbers.
-pub(super) trait Number: Copy {
+pub trait Number: Copy {
     /// Its name in the header.
-    const DTYPE: &'static str;
+    const DTYPE: Dtype;
     /// Appends the number.
     fn write(self, into: &mut Vec<u8>);
     /// Numbers of whole bytes.
@@ -55,9 +36,9 @@ pub(super) trait Number: Copy {
 }
 
 macro_rules! numbers {
-    ($($number:ty: $dtype:literal)*) => {$(
+    ($($number:ty: $dtype:expr;)*) => {$(
         impl Number for $number {
-            const DTYPE: &'static str = $dtype;
+            const DTYPE: Dtype = $dtype;
 
             fn write(self, into: &mut Vec<u8>) {
                 into.extend(self.to_le_bytes());
@@ -70,101 +51,71 @@ macro_rules! numbers {
     )*};
 }
 
-numbers! { f64: "F64" f32: "F32" u32: "U32" i32: "I32" }
-
-/// Bytes of a number; of types that no model of this version has, none.
-fn size(dtype: &str) -> Option<usize> {
-    match dtype {
-        "F64" => Some(8),
-        "F32" | "U32" | "I32" => Some(4),
-        _ => None,
-    }
+numbers! {
+    f64: Dtype::F64;
+    f32: Dtype::F32;
+    u32: Dtype::Other("U32");
+    i32: Dtype::Other("I32");
 }
 
 impl Archive {
     /// Adds an array of rows of `width` numbers; of no row of its own if `width` is 1.
-    pub(super) fn put<T: Number>(&mut self, name: &str, width: usize, numbers: &[T]) {
+    pub fn put<T: Number>(&mut self, name: &str, width: usize, numbers: &[T]) {
         let mut bytes = Vec::with_capacity(size_of_val(numbers));
         numbers.iter().for_each(|number| number.write(&mut bytes));
         let shape = match width {
             1 => vec![numbers.len()],
             width => vec![numbers.len() / width, width],
         };
-        self.arrays.insert(name.into(), Array { dtype: T::DTYPE.into(), shape, bytes });
+        self.arrays.insert(name.into(), Array { dtype: T::DTYPE, shape, bytes });
     }
 
     /// The numbers of an array, row by row. Fails when it is not there or of another type.
-    pub(super) fn get<T: Number>(&self, name: &str) -> Read<Vec<T>> {
+    pub fn get<T: Number>(&self, name: &str) -> Result<Vec<T>, String> {
         let array = self.arrays.get(name).ok_or_else(|| format!("it has no array {name:?}"))?;
-        match &array.dtype {
+        match array.dtype {
             dtype if dtype == T::DTYPE => Ok(T::read(&array.bytes)),
             dtype => Err(format!("its array {name:?} is {dtype}, not {}", T::DTYPE)),
         }
     }
 
     /// Whether there is such an array.
-    pub(super) fn has(&self, name: &str) -> bool {
+    pub fn has(&self, name: &str) -> bool {
         self.arrays.contains_key(name)
     }
 
     /// A text. Fails when it is not there.
-    pub(super) fn text(&self, name: &str) -> Read<&str> {
-        self.texts
-            .get(name)
-            .map(String::as_str)
-            .ok_or_else(|| format!("it does not say its {name}"))
+    pub fn text(&self, name: &str) -> Result<&str, String> {
+        let text = self.texts.get(name).map(String::as_str);
+        text.ok_or_else(|| format!("it does not say its {name}"))
     }
 
     /// The file's bytes. Wide numbers come first: so every number lies at a multiple of its size.
-    pub(super) fn encode(&self) -> Read<Vec<u8>> {
+    ///
+    /// Fails when the header would be too long.
+    pub fn encode(&self) -> Result<Vec<u8>, String> {
         let mut arrays: Vec<_> = self.arrays.iter().collect();
-        arrays.sort_by_key(|(_, array)| Reverse(size(&array.dtype)));
-        let mut end = 0;
-        let mut entry = |array: &Array| {
-            let start = end;
-            end += array.bytes.len();
-            let (dtype, shape) = (array.dtype.clone(), array.shape.clone());
-            Entry { dtype, shape, data_offsets: (start, end) }
-        };
-        let entries = arrays.iter().map(|(name, array)| ((*name).clone(), entry(array))).collect();
-        let header = Header { texts: self.texts.clone(), entries };
-        let mut text = serde_json::to_vec(&header).map_err(|e| e.to_string())?;
-        text.resize(text.len().next_multiple_of(8), b' ');
-        let mut bytes = (text.len() as u64).to_le_bytes().to_vec();
-        bytes.append(&mut text);
+        arrays.sort_by_key(|(_, array)| Reverse(array.dtype == Dtype::F64));
+        let texts = self.texts.iter().map(|(name, text)| (name.as_str(), text.as_str()));
+        let note =
+            |(name, array): &(&String, &Array)| ((*name).clone(), array.dtype, array.shape.clone());
+        let mut bytes = safetensors_header(texts, arrays.iter().map(note))?;
         arrays.iter().for_each(|(_, array)| bytes.extend(&array.bytes));
         Ok(bytes)
     }
 
     /// Reads a file's bytes.
-    pub(super) fn decode(bytes: &[u8]) -> Read<Self> {
-        let cut = "it is no safetensors file, or cut short: its header does not fit";
-        let (length, rest) = bytes.split_first_chunk().ok_or(cut)?;
-        let length = usize::try_from(u64::from_le_bytes(*length)).map_err(|_| cut)?;
-        let (header, numbers) = rest.split_at_checked(length).ok_or(cut)?;
-        let header: Header = serde_json::from_slice(header)
-            .map_err(|e| format!("its safetensors header is damaged: {e}"))?;
-        let mut entries: Vec<_> = header.entries.into_iter().collect();
-        entries.sort_by_key(|(_, entry)| entry.data_offsets);
-        let (mut at, mut arrays) = (0, BTreeMap::new());
-        for (name, Entry { dtype, shape, data_offsets: (start, end) }) in entries {
-            let fits = |own: &&[u8]| match size(&dtype) {
-                Some(size) => {
-                    shape.iter().try_fold(size, |n, &d| n.checked_mul(d)) == Some(own.len())
-                }
-                None => true,
-            };
-            let own = numbers.get(start..end).filter(|own| start == at && fits(own));
-            let own = own.ok_or_else(|| {
-                format!("its array {name:?} is not where it should be; is the file cut short?")
-            })?;
-            at = end;
-            arrays.insert(name, Array { dtype, shape, bytes: own.to_vec() });
-        }
-        if at != numbers.len() {
-            return Err(format!("it has {} bytes of numbers and tells of {at}", numbers.len()));
-        }
-        Ok(Self { texts: header.texts, arrays })
+    ///
+    /// Fails when they are cut short, go on, or are not what the header tells.
+    pub fn decode(bytes: &[u8]) -> Result<Self, String> {
+        let (header, values) = parts(bytes)?;
+        let array = |note: TensorNote| Array {
+            dtype: dtype(&note.dtype),
+            bytes: values[note.data_offsets.0..note.data_offsets.1].to_vec(),
+            shape: note.shape,
+        };
+        let arrays = header.tensors.into_iter().map(|(name, note)| (name, array(note)));
+        Ok(Self { texts: header.metadata.into_iter().collect(), arrays: arrays.collect() })
     }
 }
 
