@@ -19,6 +19,7 @@ pub mod bench;
 pub mod classify;
 pub mod data;
 pub mod error;
+pub mod faces;
 pub mod features;
 pub mod feed;
 pub mod image;

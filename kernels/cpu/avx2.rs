@@ -1,10 +1,11 @@
 //! Eight lanes: AVX2 and FMA (Intel since 2013, AMD since 2015).
 
+use super::bytes::stamp_bytes;
 use super::simd::{EXPANSIONS, stamp_simd};
 use std::arch::x86_64::*;
 
 stamp_simd! {
-    __m256 of 8 lanes, __m256d twice, tiles of 6 rows:
+    __m256 of 8 lanes, __m256d twice, bytes in __m256i, tiles of 6 rows:
     splat _mm256_set1_ps, load _mm256_loadu_ps, store _mm256_storeu_ps,
     mul_add _mm256_fmadd_ps,
     add _mm256_add_ps, sub _mm256_sub_ps, mul _mm256_mul_ps, div _mm256_div_ps,
@@ -13,6 +14,34 @@ stamp_simd! {
     wide_fma _mm256_fmadd_pd, wide_splat _mm256_set1_pd;
     load_first load_first, store_first store_first, transpose transpose,
     rsqrt rsqrt, even even, expand expand, load_f16 load_f16, load_f24 load_f24, load_i8 load_i8
+}
+
+stamp_bytes! {
+    __m256i of 16 words: load _mm256_loadu_si256, store _mm256_storeu_si256, splat _mm256_set1_epi16,
+    splat_bytes _mm256_set1_epi8, pairs _mm256_maddubs_epi16, min_signed _mm256_min_epi16,
+    max_signed _mm256_max_epi16, shift shift, split split;
+    sub_bytes _mm256_subs_epu8, min_bytes _mm256_min_epu8, or _mm256_or_si256,
+    add _mm256_add_epi16, sub _mm256_sub_epi16, high _mm256_mulhi_epu16, high_signed _mm256_mulhi_epi16
+}
+
+#[inline(always)]
+unsafe fn shift(v: __m256i, by: u32) -> __m256i {
+    // SAFETY: the caller promises the set.
+    unsafe { _mm256_srl_epi16(v, _mm_cvtsi32_si128(by as i32)) }
+}
+
+/// Within each half the four even bytes, then the four odd ones; then the halves side by side.
+#[inline(always)]
+unsafe fn split(v: __m256i, even: *mut __m128i, odd: *mut __m128i) {
+    const EVEN_ODD: [i8; 16] = [0, 4, 8, 12, 2, 6, 10, 14, -1, -1, -1, -1, -1, -1, -1, -1];
+    // SAFETY: the caller promises the set, and room for eight bytes each.
+    unsafe {
+        let order = _mm256_broadcastsi128_si256(_mm_loadu_si128(EVEN_ODD.as_ptr().cast()));
+        let halves = _mm256_shuffle_epi8(v, order);
+        let whole = _mm256_permutevar8x32_epi32(halves, _mm256_setr_epi32(0, 4, 1, 5, 2, 3, 6, 7));
+        _mm_storel_epi64(even, _mm256_castsi256_si128(whole));
+        _mm_storel_epi64(odd, _mm_srli_si128::<8>(_mm256_castsi256_si128(whole)));
+    }
 }
 
 /// All bits set in the first `n` lanes.

@@ -1,10 +1,11 @@
 //! Sixteen lanes: AVX-512F (Intel servers since 2017, AMD since 2022).
 
+use super::bytes::stamp_bytes;
 use super::simd::stamp_simd;
 use std::arch::x86_64::*;
 
 stamp_simd! {
-    __m512 of 16 lanes, __m512d twice, tiles of 14 rows:
+    __m512 of 16 lanes, __m512d twice, bytes in __m512i, tiles of 14 rows:
     splat _mm512_set1_ps, load _mm512_loadu_ps, store _mm512_storeu_ps,
     mul_add _mm512_fmadd_ps,
     add _mm512_add_ps, sub _mm512_sub_ps, mul _mm512_mul_ps, div _mm512_div_ps,
@@ -13,6 +14,30 @@ stamp_simd! {
     wide_fma _mm512_fmadd_pd, wide_splat _mm512_set1_pd;
     load_first load_first, store_first store_first, transpose transpose,
     rsqrt rsqrt, even even, expand expand, load_f16 load_f16, load_f24 load_f24, load_i8 load_i8
+}
+
+stamp_bytes! {
+    __m512i of 32 words: load _mm512_loadu_si512, store _mm512_storeu_si512, splat _mm512_set1_epi16,
+    splat_bytes _mm512_set1_epi8, pairs _mm512_maddubs_epi16, min_signed _mm512_min_epi16,
+    max_signed _mm512_max_epi16, shift shift, split split;
+    sub_bytes _mm512_subs_epu8, min_bytes _mm512_min_epu8, or _mm512_or_si512,
+    add _mm512_add_epi16, sub _mm512_sub_epi16, high _mm512_mulhi_epu16, high_signed _mm512_mulhi_epi16
+}
+
+#[inline(always)]
+unsafe fn shift(v: __m512i, by: u32) -> __m512i {
+    // SAFETY: the caller promises the set.
+    unsafe { _mm512_srl_epi16(v, _mm_cvtsi32_si128(by as i32)) }
+}
+
+/// Words lie two to a lane of 32 bits, the even one below.
+#[inline(always)]
+unsafe fn split(v: __m512i, even: *mut __m128i, odd: *mut __m128i) {
+    // SAFETY: the caller promises the set, and room for sixteen bytes each.
+    unsafe {
+        _mm_storeu_si128(even, _mm512_cvtepi32_epi8(v));
+        _mm_storeu_si128(odd, _mm512_cvtepi32_epi8(_mm512_srli_epi32::<16>(v)));
+    }
 }
 
 /// A mask of the first `n` lanes.

@@ -1,5 +1,6 @@
 //! Four lanes: NEON, which every 64-bit Arm processor has.
 
+use super::bytes::Words;
 use super::simd::{Simd, doubles};
 use std::arch::aarch64::*;
 use std::arch::asm;
@@ -25,6 +26,7 @@ static EXPANSIONS: [[u8; 16]; 16] = {
 // SAFETY: the trait's callers promise the pointers; the instruction set is part of the target.
 unsafe impl Simd for float32x4_t {
     type Wide = [f64; 4];
+    type Bytes = Words;
     const LANES: usize = 4;
     // Of 32 registers 24 hold sums, two B and one A.
     const TILE_ROWS: usize = 12;

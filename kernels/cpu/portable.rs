@@ -1,12 +1,14 @@
 //! Eight lanes on any machine: the `wide` crate, whose lanes the compiler maps to what the target's
 //! baseline has (two SSE registers on x86-64, two NEON registers on AArch64).
 
+use super::bytes::Words;
 use super::simd::{EXPANSIONS, Simd, doubles};
 use wide::f32x8;
 
 // SAFETY: `wide` is safe code for the baseline; the pointers are the caller's promise.
 unsafe impl Simd for f32x8 {
     type Wide = [f64; 8];
+    type Bytes = Words;
     const LANES: usize = 8;
     const TILE_ROWS: usize = 2;
 

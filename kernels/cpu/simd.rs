@@ -4,6 +4,8 @@
 //! kernel is a [`SimdOp`]: its operands, and a body for any set. `Kernels::run` in the table compiles
 //! the body for each set and enters the one that was detected.
 
+use super::bytes::Bytes;
+
 /// Vectors in a row of a matrix product's tile, in every set.
 pub const TILE_VECTORS: usize = 2;
 
@@ -36,6 +38,9 @@ pub unsafe trait Simd: Copy {
 
     /// As many `f64`: sums.
     type Wide: Copy;
+
+    /// The set's vector of whole numbers.
+    type Bytes: Bytes;
 
     /// Most rows of a matrix product's tile whose sums stay in registers beside its operands.
     const TILE_ROWS: usize;
@@ -242,7 +247,7 @@ pub trait SimdOp {
 /// signature as the trait's.
 #[cfg(target_arch = "x86_64")]
 macro_rules! stamp_simd {
-    ($vector:ident of $lanes:literal lanes, $wide:ident twice, tiles of $rows:literal rows:
+    ($vector:ident of $lanes:literal lanes, $wide:ident twice, bytes in $bytes:ident, tiles of $rows:literal rows:
      splat $splat:ident, load $load:ident, store $store:ident, mul_add $mul_add:ident,
      $($name:ident $binary:ident),*;
      wide_zero $wide_zero:ident, halves $halves:ident, wide_load $wide_load:ident,
@@ -252,6 +257,7 @@ macro_rules! stamp_simd {
         // SAFETY: the trait's callers promise the instruction set, and the pointers.
         unsafe impl $crate::cpu::simd::Simd for $vector {
             type Wide = [$wide; 2];
+            type Bytes = $bytes;
             const LANES: usize = $lanes;
             const TILE_ROWS: usize = $rows;
 

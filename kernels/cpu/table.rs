@@ -106,7 +106,7 @@ mod x86 {
     use super::SimdOp;
     use std::arch::x86_64::{__m256, __m512};
 
-    #[target_feature(enable = "avx512f,popcnt")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,popcnt")]
     pub unsafe fn avx512<O: SimdOp>(op: O) -> O::Output {
         // SAFETY: this function is compiled for the set, which the caller detected.
         unsafe { op.run::<__m512>() }
@@ -156,9 +156,12 @@ static AVAILABLE: LazyLock<Vec<Kernels>> = LazyLock::new(|| {
     let mut found = Vec::new();
     #[cfg(target_arch = "x86_64")]
     {
-        found.extend(Amx::detect().map(|amx| Kernels { set: Set::Amx(amx) }));
         let popcnt = is_x86_feature_detected!("popcnt");
-        if popcnt && is_x86_feature_detected!("avx512f") {
+        // Bytes need `bw`. Every machine with AVX-512 since Skylake has the four.
+        let words = is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512dq");
+        let vectors = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vl");
+        if popcnt && words && vectors {
+            found.extend(Amx::detect().map(|amx| Kernels { set: Set::Amx(amx) }));
             found.push(Kernels { set: Set::Avx512 });
         }
         let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");

@@ -1,0 +1,18 @@
+//! Faces: which photos are of people, and where.
+//!
+//! Flows in: pictures. Flows out: boxes with the probability that each holds a face.
+//!
+//! ```text
+//! cascade file → detector ─┬→ soft     ours: one soft cascade over gradient channels
+//!                          ├→ opencv   Haar and LBP cascades of OpenCV
+//!                          └→ scd      SURF cascades of ccv
+//! crops, backgrounds → train → soft      truth, detections → judge
+//! ```
+
+pub mod detector;
+pub mod rect;
+pub mod soft;
+pub mod train;
+
+pub use detector::{Detector, Measure, Search};
+pub use rect::{Face, Rect};

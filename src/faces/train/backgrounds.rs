@@ -1,0 +1,97 @@
+//! Windows without the object. Flows in: photos, the cascade so far. Flows out: windows that fool it.
+
+use super::samples::{Samples, window};
+use super::{Options, Set};
+use crate::error::Result;
+use crate::faces::soft::{Pyramid, Settings, Tree, WINDOW, passing};
+use crate::image::{GrayPicture, Limits, decode_gray_file};
+use crate::rng::Rng;
+use likenet_kernels::cpu::cells::cells;
+use rayon::prelude::*;
+use std::path::PathBuf;
+
+/// Photos to draw from.
+pub struct Backgrounds<'a> {
+    /// Files, none with the object in it.
+    pub photos: Vec<PathBuf>,
+    /// The training's options.
+    pub options: &'a Options,
+    /// Instruction set.
+    pub kernels: Set,
+}
+
+/// Most windows from one view of a photo: many photos teach more than many windows.
+const FROM_A_VIEW: usize = 40;
+/// Views of each photo in a round, after the first.
+const VIEWS: usize = 2;
+/// Smallest and largest window of a view, relative to each other: sizes differ from view to view.
+const SMALLEST_SIDE: [f32; 2] = [37.0, 44.0];
+
+struct Found {
+    score: f32,
+    window: Vec<u8>,
+}
+
+impl Backgrounds<'_> {
+    /// The windows of a round: random ones in the first, then those that the trees take, worst first.
+    pub fn windows(&self, round: usize, trees: &[Tree]) -> Result<Samples> {
+        let views = if round == 0 { 1 } else { VIEWS };
+        let found: Vec<Vec<Found>> = (0..self.photos.len() * views)
+            .into_par_iter()
+            .map(|i| self.view(i / views, round, i % views, trees))
+            .collect::<Result<_>>()?;
+        let mut found: Vec<Found> = found.into_iter().flatten().collect();
+        found.sort_by(|a, b| b.score.total_cmp(&a.score));
+        found.truncate(self.options.negatives_a_round);
+        let mut out = Samples::default();
+        found.iter().for_each(|f| out.push(&f.window));
+        Ok(out)
+    }
+
+    fn view(&self, photo: usize, round: usize, view: usize, trees: &[Tree]) -> Result<Vec<Found>> {
+        let turn = if round > 1 { view + round } else { view };
+        let number = (photo as u64) << 16 | (8 * round + view) as u64;
+        let mut rng = Rng::new(self.options.seed ^ number << 8);
+        let picture = decode_gray_file(&self.photos[photo], &Limits::default())?;
+        let picture = turned(picture, turn);
+        let side = rng.uniform(SMALLEST_SIDE[0], SMALLEST_SIDE[1]);
+        let levels_per_octave = if round == 0 { 2 } else { 8 };
+        let settings = Settings { min_size: side, levels_per_octave, kernels: self.kernels };
+        let pyramid = Pyramid::new(&picture, &settings);
+        let mut found = Vec::new();
+        for i in 0..pyramid.len() {
+            let maps = cells(self.kernels, &pyramid.level(i).plane);
+            if round == 0 {
+                let room = [maps.width - WINDOW + 1, maps.height - WINDOW + 1];
+                for _ in 0..(room[0] * room[1] / 150).clamp(1, 30) {
+                    let cell = room.map(|n| rng.below(n));
+                    found.push(Found { score: rng.uniform(0.0, 1.0), window: window(&maps, cell) });
+                }
+            } else {
+                passing(trees, &maps, self.kernels, |cell, score| {
+                    found.push(Found { score, window: window(&maps, cell) });
+                });
+            }
+            // A cascade that takes much must not fill the memory.
+            worst(&mut found);
+        }
+        Ok(found)
+    }
+}
+
+fn worst(found: &mut Vec<Found>) {
+    found.sort_by(|a, b| b.score.total_cmp(&a.score));
+    found.truncate(FROM_A_VIEW);
+}
+
+/// A photo as it is, mirrored, upside down, and both.
+pub fn turned(mut photo: GrayPicture, turn: usize) -> GrayPicture {
+    if turn & 1 == 1 {
+        photo.data.chunks_exact_mut(photo.width).for_each(<[u8]>::reverse);
+    }
+    if turn & 2 == 2 {
+        photo.data.reverse();
+        photo.data.chunks_exact_mut(photo.width).for_each(<[u8]>::reverse);
+    }
+    photo
+}
