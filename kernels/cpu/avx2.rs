@@ -1,6 +1,6 @@
 //! Eight lanes: AVX2 and FMA (Intel since 2013, AMD since 2015).
 
-use super::bytes::stamp_bytes;
+use super::bytes::{self, stamp_bytes};
 use super::simd::{EXPANSIONS, stamp_simd};
 use std::arch::x86_64::*;
 
@@ -17,11 +17,19 @@ stamp_simd! {
 }
 
 stamp_bytes! {
-    __m256i of 16 words: load _mm256_loadu_si256, store _mm256_storeu_si256, splat _mm256_set1_epi16,
+    __m256i of 16 words: load _mm256_loadu_si256, store _mm256_storeu_si256, pick pick,
+    splat _mm256_set1_epi16,
     splat_bytes _mm256_set1_epi8, pairs _mm256_maddubs_epi16, min_signed _mm256_min_epi16,
     max_signed _mm256_max_epi16, shift shift, split split;
     sub_bytes _mm256_subs_epu8, min_bytes _mm256_min_epu8, or _mm256_or_si256,
     add _mm256_add_epi16, sub _mm256_sub_epi16, high _mm256_mulhi_epu16, high_signed _mm256_mulhi_epi16
+}
+
+#[inline(always)]
+unsafe fn pick(table: &[u16], index: &[u16]) -> __m256i {
+    let picked: [u16; 16] = bytes::pick(table, index);
+    // SAFETY: the caller promises the set; the array is a whole vector.
+    unsafe { _mm256_loadu_si256(picked.as_ptr().cast()) }
 }
 
 #[inline(always)]

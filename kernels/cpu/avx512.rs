@@ -17,11 +17,27 @@ stamp_simd! {
 }
 
 stamp_bytes! {
-    __m512i of 32 words: load _mm512_loadu_si512, store _mm512_storeu_si512, splat _mm512_set1_epi16,
+    __m512i of 32 words: load _mm512_loadu_si512, store _mm512_storeu_si512, pick pick,
+    splat _mm512_set1_epi16,
     splat_bytes _mm512_set1_epi8, pairs _mm512_maddubs_epi16, min_signed _mm512_min_epi16,
     max_signed _mm512_max_epi16, shift shift, split split;
     sub_bytes _mm512_subs_epu8, min_bytes _mm512_min_epu8, or _mm512_or_si512,
     add _mm512_add_epi16, sub _mm512_sub_epi16, high _mm512_mulhi_epu16, high_signed _mm512_mulhi_epi16
+}
+
+/// The table is two vectors.
+#[inline(always)]
+unsafe fn pick(table: &[u16], index: &[u16]) -> __m512i {
+    let (low, high, index) = (&table[..32], &table[32..64], &index[..32]);
+    // SAFETY: the caller promises the set; the slices are whole vectors.
+    unsafe {
+        let [low, high, index] = [
+            _mm512_loadu_si512(low.as_ptr().cast()),
+            _mm512_loadu_si512(high.as_ptr().cast()),
+            _mm512_loadu_si512(index.as_ptr().cast()),
+        ];
+        _mm512_permutex2var_epi16(low, index, high)
+    }
 }
 
 #[inline(always)]

@@ -25,6 +25,12 @@ pub unsafe trait Bytes: Copy {
     /// As for the trait.
     unsafe fn words(from: &[u16]) -> Self;
 
+    /// `table[index]` for `WORDS` indices below [`TABLE`]; `table` must have as many words.
+    ///
+    /// # Safety
+    /// As for the trait.
+    unsafe fn pick(table: &[u16], index: &[u16]) -> Self;
+
     /// `word` in every lane.
     ///
     /// # Safety
@@ -104,6 +110,20 @@ pub unsafe trait Bytes: Copy {
     unsafe fn split(self, even: &mut [u8], odd: &mut [u8]);
 }
 
+/// Words of a table that [`Bytes::pick`] reads from: two vectors of AVX-512.
+pub const TABLE: usize = 64;
+
+/// `table[index]` one by one; indices count modulo [`TABLE`].
+#[inline(always)]
+pub fn pick<const N: usize>(table: &[u16], index: &[u16]) -> [u16; N] {
+    let table: &[u16; TABLE] = table.first_chunk().expect("a whole table");
+    let mut out = [0; N];
+    for (out, &i) in out.iter_mut().zip(&index[..N]) {
+        *out = table[usize::from(i) % TABLE];
+    }
+    out
+}
+
 /// Sixteen words on any machine.
 #[derive(Clone, Copy)]
 pub struct Words([u16; 16]);
@@ -143,6 +163,11 @@ unsafe impl Bytes for Words {
     #[inline(always)]
     unsafe fn words(from: &[u16]) -> Self {
         Self(*from.first_chunk().expect("a whole vector"))
+    }
+
+    #[inline(always)]
+    unsafe fn pick(table: &[u16], index: &[u16]) -> Self {
+        Self(pick(table, index))
     }
 
     #[inline(always)]
@@ -217,7 +242,7 @@ unsafe impl Bytes for Words {
 /// Implements [`Bytes`] over the intrinsics of an x86 instruction set.
 #[cfg(target_arch = "x86_64")]
 macro_rules! stamp_bytes {
-    ($vector:ident of $words:literal words: load $load:ident, store $store:ident, splat $splat:ident,
+    ($vector:ident of $words:literal words: load $load:ident, store $store:ident, pick $pick:ident, splat $splat:ident,
      splat_bytes $splat_bytes:ident, pairs $pairs:ident, min_signed $min:ident, max_signed $max:ident,
      shift $shift:ident, split $split:ident; $($name:ident $binary:ident),*) => {
         // SAFETY: the trait's callers promise the instruction set; slices are cut to whole vectors before
@@ -235,6 +260,12 @@ macro_rules! stamp_bytes {
             unsafe fn words(from: &[u16]) -> Self {
                 // SAFETY: as above.
                 unsafe { $load(from[..$words].as_ptr().cast()) }
+            }
+
+            #[inline(always)]
+            unsafe fn pick(table: &[u16], index: &[u16]) -> Self {
+                // SAFETY: as above.
+                unsafe { $pick(table, index) }
             }
 
             #[inline(always)]

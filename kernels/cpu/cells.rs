@@ -78,10 +78,22 @@ impl Cells {
         self.bytes[self.offset(channel, x, y)]
     }
 
-    /// Values, as [`offset`](Self::offset) finds them, and [`SLACK`] zeros.
+    /// Values, as [`offset`](Self::offset) finds them, and [`SLACK`] more.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
+}
+
+/// Memory that [`cells`] works in: kept from picture to picture, it is not cleared again.
+#[derive(Default)]
+pub struct Workspace {
+    sums: Sums,
+    /// A padded map, and its sums along columns.
+    padded: [Vec<u16>; 2],
+    /// Sums over squares: of the energy near and far, of gray levels far.
+    squares: [Vec<u16>; 3],
+    /// Factors of a row.
+    divisors: [Vec<u16>; 2],
 }
 
 /// The maps of a picture, whose outermost pixels serve as neighbours only: w x h pixels have
@@ -89,24 +101,45 @@ impl Cells {
 ///
 /// # Panics
 /// Where the picture has fewer than six pixels along a side.
-pub fn cells(kernels: &Kernels, gray: &Plane) -> Cells {
+pub fn cells(kernels: &Kernels, gray: &Plane, workspace: &mut Workspace, out: &mut Cells) {
     assert!(gray.width >= 6 && gray.height >= 6, "{} x {} pixels", gray.width, gray.height);
-    kernels.run(Maps(gray))
+    kernels.run(Maps { gray, workspace, out });
 }
 
-struct Maps<'a>(&'a Plane);
+struct Maps<'a> {
+    gray: &'a Plane,
+    workspace: &'a mut Workspace,
+    out: &'a mut Cells,
+}
 
 impl SimdOp for Maps<'_> {
-    type Output = Cells;
+    type Output = ();
 
     #[inline(always)]
-    unsafe fn run<S: Simd>(self) -> Cells {
+    unsafe fn run<S: Simd>(self) {
+        let Workspace { sums, padded, squares: [near, far, far_gray], divisors } = self.workspace;
         // SAFETY: the caller promises the instruction set.
-        unsafe { normalise::<S::Bytes>(&sums::<S::Bytes>(self.0)) }
+        unsafe { sum_cells::<S::Bytes>(self.gray, sums) };
+        let stride = pad(&sums.energy, sums, &mut padded[0]);
+        squares::<3>(padded, stride, 1, near);
+        padded[0].clone_from(near);
+        squares::<2>(padded, stride, 3, near);
+        padded[0].clone_from(near);
+        squares::<2>(padded, stride, NEAR, far);
+        pad(&sums.gray, sums, &mut padded[0]);
+        squares::<3>(padded, stride, 1, far_gray);
+        padded[0].clone_from(far_gray);
+        squares::<2>(padded, stride, 3, far_gray);
+        padded[0].clone_from(far_gray);
+        squares::<2>(padded, stride, NEAR, far_gray);
+        let squares = Squares { stride, near, far, far_gray };
+        // SAFETY: the caller promises the instruction set.
+        unsafe { normalise::<S::Bytes>(sums, &squares, divisors, self.out) }
     }
 }
 
 /// Sums over cells that don't overlap.
+#[derive(Default)]
 struct Sums {
     /// Cells along a row that count, and values of a row.
     width: usize,
@@ -123,15 +156,24 @@ struct Sums {
 /// Maps in a row of [`Sums`].
 const SUMMED: usize = DIRECTIONS + 1;
 
+impl Sums {
+    /// Makes room for a picture's sums.
+    fn fit(&mut self, gray: &Plane) {
+        (self.width, self.height) = (gray.width / CELL - 1, gray.height / CELL - 1);
+        self.stride = self.width.next_multiple_of(BLOCK);
+        let values = self.stride * self.height;
+        // One value more: vectors are read one cell further on.
+        self.maps.resize(values * SUMMED + 1, 0);
+        self.energy.resize(values, 0);
+        self.gray.resize(values, 0);
+    }
+}
+
 #[inline(always)]
-unsafe fn sums<B: Bytes>(gray: &Plane) -> Sums {
-    let (width, height) = (gray.width / CELL - 1, gray.height / CELL - 1);
-    let stride = width.next_multiple_of(BLOCK);
-    let plane = || vec![0; stride * height];
-    // One value more: blocks are read one cell further on.
-    let maps = vec![0; stride * height * SUMMED + 1];
-    let mut out = Sums { width, stride, height, maps, energy: plane(), gray: plane() };
-    for y in 0..height {
+unsafe fn sum_cells<B: Bytes>(gray: &Plane, out: &mut Sums) {
+    out.fit(gray);
+    let stride = out.stride;
+    for y in 0..out.height {
         let rows: [&[u8]; 4] = std::array::from_fn(|i| gray.from_row(CELL * y + i));
         let maps = &mut out.maps[y * stride * SUMMED..][..stride * SUMMED];
         let energy = &mut out.energy[y * stride..][..stride];
@@ -159,7 +201,6 @@ unsafe fn sums<B: Bytes>(gray: &Plane) -> Sums {
             }
         }
     }
-    out
 }
 
 /// The eight directions of pixels, without √2, from their neighbours on the left, right, above and below.
@@ -190,58 +231,60 @@ unsafe fn lengthen<B: Bytes>(v: B) -> B {
     unsafe { v.add(v.high(B::splat(DIAGONAL))) }
 }
 
-/// A map with [`BEFORE`] cells more on the left and above, [`FAR`] − 1 more in all, that repeat its border.
-/// Sums over squares are made of whole maps at a time: what was stored is not read again at once.
-struct Padded {
-    stride: usize,
-    sums: Vec<u16>,
-}
-
 /// Cells of the larger square before its middle: one less than after it, since values are pooled over two.
 const BEFORE: usize = FAR / 2 - 1;
 
-impl Padded {
-    #[inline(always)]
-    fn new(map: &[u16], from: &Sums) -> Self {
-        let (width, height) = (from.width, from.height);
-        // One block more: the last row may be read beyond its end.
-        let stride = (width + FAR - 1).next_multiple_of(BLOCK);
-        let mut sums = vec![0; stride * (height + FAR)];
-        for (y, out) in sums.chunks_exact_mut(stride).take(height + FAR - 1).enumerate() {
-            let row = &map[y.saturating_sub(BEFORE).min(height - 1) * from.stride..][..width];
-            out[..BEFORE].fill(row[0]);
-            out[BEFORE..][..width].copy_from_slice(row);
-            out[BEFORE + width..].fill(row[width - 1]);
-        }
-        Self { stride, sums }
+/// A map with [`BEFORE`] cells more on the left and above, [`FAR`] − 1 more in all, that repeat its border.
+/// Gives the values of its rows.
+#[inline(always)]
+fn pad(map: &[u16], from: &Sums, out: &mut Vec<u16>) -> usize {
+    let (width, height) = (from.width, from.height);
+    let stride = (width + FAR - 1).next_multiple_of(BLOCK);
+    // One row more: the last one may be read beyond its end.
+    out.resize(stride * (height + FAR), 0);
+    for (y, out) in out.chunks_exact_mut(stride).take(height + FAR - 1).enumerate() {
+        let row = &map[y.saturating_sub(BEFORE).min(height - 1) * from.stride..][..width];
+        out[..BEFORE].fill(row[0]);
+        out[BEFORE..][..width].copy_from_slice(row);
+        out[BEFORE + width..].fill(row[width - 1]);
     }
-
-    /// Each value becomes the sum over the square of `TIMES` x `TIMES` of them, `apart` from one another,
-    /// that starts at it. What hangs over the end is left away.
-    #[inline(always)]
-    fn sum<const TIMES: usize>(&self, apart: usize) -> Self {
-        let mut sums = self.sums.clone();
-        let mut other = self.sums.clone();
-        along::<TIMES>(&self.sums, apart * self.stride, &mut other);
-        along::<TIMES>(&other, apart, &mut sums);
-        Self { sums, ..*self }
-    }
-
-    /// The row whose sums start `inside` cells inside the padding.
-    #[inline(always)]
-    fn row(&self, y: usize, inside: usize) -> &[u16] {
-        &self.sums[(y + inside) * self.stride + inside..]
-    }
+    stride
 }
 
-/// Sums of `TIMES` values, `step` apart.
+/// For each value of `from[0]` the sum over the square of `TIMES` x `TIMES` of them, `apart` from one another,
+/// that starts at it. Sums are made of whole maps at a time: what was stored is not read again at once.
+#[inline(always)]
+fn squares<const TIMES: usize>(
+    from: &mut [Vec<u16>; 2],
+    stride: usize,
+    apart: usize,
+    out: &mut Vec<u16>,
+) {
+    let [from, columns] = from;
+    columns.resize(from.len(), 0);
+    out.resize(from.len(), 0);
+    along::<TIMES>(from, apart * stride, columns);
+    along::<TIMES>(columns, apart, out);
+}
+
+/// Sums of `TIMES` values, `step` apart, where as many follow.
 #[inline(always)]
 fn along<const TIMES: usize>(values: &[u16], step: usize, out: &mut [u16]) {
     let n = values.len() - (TIMES - 1) * step;
     let (a, b, c) = (&values[..n], &values[step..][..n], &values[(TIMES - 1) * step..][..n]);
     for (((out, a), b), c) in out[..n].iter_mut().zip(a).zip(b).zip(c) {
-        *out = if TIMES == 3 { a + b + c } else { a + b };
+        // Beyond the map lie sums of an earlier picture: they may wrap, and are never read.
+        let pair = a.wrapping_add(*b);
+        *out = if TIMES == 3 { pair.wrapping_add(*c) } else { pair };
     }
+}
+
+/// Sums over squares, rows of `stride`, each where its square starts.
+struct Squares<'a> {
+    stride: usize,
+    near: &'a [u16],
+    far: &'a [u16],
+    far_gray: &'a [u16],
 }
 
 /// Factors in 16 bits: 2¹⁶ · QUIET / (QUIET + mean of `count` values).
@@ -255,18 +298,23 @@ fn divisors(sums: &[u16], count: usize, out: &mut [u16]) {
 }
 
 #[inline(always)]
-unsafe fn normalise<B: Bytes>(sums: &Sums) -> Cells {
-    let mut out = Cells { width: sums.width - 1, height: sums.height - 1, bytes: Vec::new() };
+unsafe fn normalise<B: Bytes>(
+    sums: &Sums,
+    squares: &Squares,
+    [by_near, by_far]: &mut [Vec<u16>; 2],
+    out: &mut Cells,
+) {
+    (out.width, out.height) = (sums.width - 1, sums.height - 1);
     let (row, half) = (out.row(), out.half());
-    out.bytes = vec![0; out.height * row + SLACK];
-    let near = Padded::new(&sums.energy, sums).sum::<3>(1).sum::<2>(3);
-    let far = near.sum::<2>(NEAR);
-    let far_gray = Padded::new(&sums.gray, sums).sum::<3>(1).sum::<2>(3).sum::<2>(NEAR);
-    let (mut by_near, mut by_far) = (vec![0; 2 * half], vec![0; 2 * half]);
+    out.bytes.resize(out.height * row + SLACK, 0);
+    by_near.resize(2 * half, 0);
+    by_far.resize(2 * half, 0);
     for y in 0..out.height {
-        divisors(near.row(y, NEAR / 2), NEAR * NEAR, &mut by_near);
-        divisors(far.row(y, 0), FAR * FAR, &mut by_far);
-        let means = far_gray.row(y, 0);
+        // The smaller square starts three cells further inside.
+        let near = &squares.near[(y + NEAR / 2) * squares.stride + NEAR / 2..];
+        divisors(near, NEAR * NEAR, by_near);
+        divisors(&squares.far[y * squares.stride..], FAR * FAR, by_far);
+        let means = &squares.far_gray[y * squares.stride..];
         let channels = &mut out.bytes[y * row..][..row];
         for at in (0..2 * half).step_by(B::WORDS) {
             // SAFETY: the caller promises the instruction set.
@@ -298,7 +346,6 @@ unsafe fn normalise<B: Bytes>(sums: &Sums) -> Cells {
             }
         }
     }
-    out
 }
 
 /// Sums over 2 x 2 cells of map `k`.
@@ -319,4 +366,125 @@ unsafe fn put<B: Bytes>(row: &mut [u8], channel: usize, half: usize, at: usize, 
     let (even, odd) = row[2 * channel * half..][..2 * half].split_at_mut(half);
     // SAFETY: the caller promises the instruction set.
     unsafe { values.split(&mut even[at / 2..], &mut odd[at / 2..]) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cpu::table::available;
+
+    fn maps(kernels: &Kernels, gray: &Plane) -> Cells {
+        let mut out = Cells::default();
+        cells(kernels, gray, &mut Workspace::default(), &mut out);
+        out
+    }
+
+    fn noise(width: usize, height: usize) -> Plane {
+        let pixels: Vec<u8> = (0..width * height)
+            .map(|i| (i as u32).wrapping_mul(2_654_435_761).to_be_bytes()[0])
+            .collect();
+        Plane::from_pixels(width, &pixels)
+    }
+
+    /// The definition, cell by cell, in the same whole numbers.
+    fn plain(gray: &Plane, channel: usize, x: usize, y: usize) -> u8 {
+        let [width, height] = [gray.width / CELL - 1, gray.height / CELL - 1].map(|n| n as isize);
+        let pixel = |x: isize, y: isize| i32::from(gray.row(y as usize)[x as usize]);
+        let long = |v: i32| v + (v * i32::from(DIAGONAL) >> 16);
+        // Sums of a cell: eight directions, gray levels.
+        let cell = |x: isize, y: isize| {
+            let mut sums = [0; 9];
+            for (i, j) in [(1, 1), (2, 1), (1, 2), (2, 2)] {
+                let (x, y) = (2 * x + i, 2 * y + j);
+                let (dx, dy) =
+                    (pixel(x + 1, y) - pixel(x - 1, y), pixel(x, y + 1) - pixel(x, y - 1));
+                let [p, n, q, m] = [dx, -dx, dy, -dy].map(|v| v.max(0));
+                let (ax, ay) = (dx.abs(), dy.abs());
+                let axes = [p - ay, n - ay, q - ax, m - ax].map(|v| v.max(0));
+                let diagonals = [p.min(q), n.min(q), p.min(m), n.min(m)];
+                let all = [&axes[..], &diagonals[..], &[pixel(x, y)]].concat();
+                sums.iter_mut().zip(all).for_each(|(s, v)| *s += v);
+            }
+            sums
+        };
+        let means = |x: isize, y: isize| {
+            let sums = cell(x.clamp(0, width - 1), y.clamp(0, height - 1));
+            let energy =
+                sums[..4].iter().sum::<i32>() + sums[4..8].iter().map(|&v| long(v)).sum::<i32>();
+            [(energy + 2) / 4, (sums[8] + 2) / 4]
+        };
+        let (x, y) = (x as isize, y as isize);
+        let around = |side: isize, which: usize| -> i32 {
+            let span = 1 - side / 2..=side / 2;
+            span.clone()
+                .flat_map(|j| span.clone().map(move |i| (i, j)))
+                .map(|(i, j)| means(x + i, y + j)[which])
+                .sum()
+        };
+        let divisor = |sum: i32, side: i32| {
+            let count = (side * side) as f32;
+            (65535.0 * QUIET * count / (sum as f32 + QUIET * count)).round_ties_even() as i32
+        };
+        let pooled = |k: usize| -> i32 {
+            [(0, 0), (1, 0), (0, 1), (1, 1)].iter().map(|&(i, j)| cell(x + i, y + j)[k]).sum()
+        };
+        let direction = |k: usize| if k < 4 { pooled(k) } else { long(pooled(k)) };
+        let far = divisor(around(12, 0), 12);
+        let value = match channel {
+            0..8 => {
+                let v = direction(channel);
+                (3 * v + v / 8) * divisor(around(6, 0), 6) >> 16
+            }
+            8 => (0..8).map(direction).sum::<i32>() * far >> 16,
+            _ => {
+                let mean = around(12, 1) * i32::from(NINTH) >> 16;
+                128 + ((pooled(8) - mean) * (far / 4) >> 16)
+            }
+        };
+        value.clamp(0, 255) as u8
+    }
+
+    #[test]
+    fn every_set_follows_the_definition() {
+        for (width, height) in [(6, 6), (75, 34), (141, 20)] {
+            let gray = noise(width, height);
+            for kernels in available() {
+                let found = maps(kernels, &gray);
+                assert_eq!((found.width, found.height), (width / 2 - 2, height / 2 - 2));
+                for (channel, y, x) in (0..CHANNELS).flat_map(|k| {
+                    (0..found.height).flat_map(move |y| (0..width / 2 - 2).map(move |x| (k, y, x)))
+                }) {
+                    let (got, want) = (found.at(channel, x, y), plain(&gray, channel, x, y));
+                    assert_eq!(got, want, "{}: channel {channel}, cell ({x}, {y})", kernels.name());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_edge_goes_into_its_direction() {
+        // Brighter to the right: only dx is positive. By 16 levels across two pixels.
+        let pixels: Vec<u8> = (0..24 * 24).map(|i| (i % 24 * 8) as u8).collect();
+        let found = maps(&available()[0], &Plane::from_pixels(24, &pixels));
+        // Every pixel has 16: mean 16, 200 · 16 / (16 + 4) = 160, less the rounding of two factors.
+        assert!((158..=160).contains(&found.at(0, 4, 4)), "{}", found.at(0, 4, 4));
+        assert!((1..8).all(|k| found.at(k, 4, 4) == 0));
+        // 64 · 16 / 20 = 51.2, and no brighter than its surroundings but for the square's one more cell.
+        assert_eq!(found.at(8, 4, 4), 51);
+    }
+
+    #[test]
+    fn used_memory_changes_nothing() {
+        let (mut workspace, mut out) = (Workspace::default(), Cells::default());
+        cells(&available()[0], &noise(90, 70), &mut workspace, &mut out);
+        let small = noise(40, 30);
+        cells(&available()[0], &small, &mut workspace, &mut out);
+        let fresh = maps(&available()[0], &small);
+        let values = |c: &Cells| -> Vec<u8> {
+            (0..CHANNELS * c.height * c.width)
+                .map(|i| c.at(i / (c.height * c.width), i % c.width, i / c.width % c.height))
+                .collect()
+        };
+        assert_eq!(values(&out), values(&fresh));
+    }
 }

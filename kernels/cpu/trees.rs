@@ -113,3 +113,50 @@ fn together(trees: &[Tree], bytes: &[u8]) -> [i16; LANES] {
     }
     scores
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cpu::table::available;
+
+    /// Forty trees: more than are evaluated together.
+    fn trees() -> Vec<Tree> {
+        let tree = |i: i16| Tree {
+            offsets: [i as u32, 200 + 3 * i as u32, 90 + i as u32],
+            thresholds: [120, 60 + i as u8, 140],
+            leaves: [-40 - i, 30 + i, 25, -40],
+            exit: -90,
+        };
+        (0..40).map(tree).collect()
+    }
+
+    #[test]
+    fn every_set_finds_what_single_windows_find() {
+        let bytes: Vec<u8> = (0..1000u32).map(|i| (i * i * 7 % 251) as u8).collect();
+        let trees = trees();
+        let windows = 7..7 + 150;
+        let single: Vec<(usize, i32)> = windows
+            .clone()
+            .filter_map(|at| score(&trees, &bytes, at).map(|s| (at - windows.start, s)))
+            .collect();
+        assert!((5..145).contains(&single.len()), "{} of 150 windows pass", single.len());
+        for kernels in available() {
+            let mut found = Vec::new();
+            row(kernels, &trees, &bytes, windows.clone(), |i, s| found.push((i, s)));
+            assert_eq!(found, single, "{}", kernels.name());
+        }
+    }
+
+    #[test]
+    fn a_window_walks_to_its_leaf_and_out() {
+        let tree =
+            Tree { offsets: [0, 1, 2], thresholds: [10, 20, 30], leaves: [1, 2, 3, 4], exit: 2 };
+        let mut bytes = vec![0; 3 + SLACK];
+        bytes[..3].copy_from_slice(&[10, 21, 31]);
+        assert_eq!(score(&[tree], &bytes, 0), Some(2));
+        bytes[0] = 11;
+        assert_eq!(score(&[tree], &bytes, 0), Some(4));
+        (bytes[0], bytes[1]) = (10, 20);
+        assert_eq!(score(&[tree], &bytes, 0), None);
+    }
+}

@@ -16,7 +16,7 @@ mod pyramid;
 mod scan;
 
 pub use pyramid::{BORDER, Level, Pyramid};
-pub use scan::{Window, passing};
+pub use scan::{Maps, Window, passing};
 
 use super::rect::Rect;
 use crate::image::GrayPicture;

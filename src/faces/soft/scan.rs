@@ -1,7 +1,8 @@
 //! Windows over levels. Flows in: a pyramid. Flows out: every window that no tree rejects.
 
 use super::{BORDER, Cascade, Level, Pyramid, Tree, UNIT, WINDOW};
-use likenet_kernels::cpu::cells::{CELL, Cells, cells};
+use likenet_kernels::cpu::cells::{CELL, Cells, Workspace, cells};
+use likenet_kernels::cpu::resample::Plane;
 use likenet_kernels::cpu::table::Kernels;
 use likenet_kernels::cpu::trees;
 use rayon::prelude::*;
@@ -18,14 +19,29 @@ pub struct Window {
     pub score: f32,
 }
 
+/// A level's channels, and the memory that they are made in.
+#[derive(Default)]
+pub struct Maps {
+    workspace: Workspace,
+    cells: Cells,
+}
+
+impl Maps {
+    /// The channels of a gray picture.
+    pub fn make(&mut self, gray: &Plane, kernels: &Kernels) -> &Cells {
+        cells(kernels, gray, &mut self.workspace, &mut self.cells);
+        &self.cells
+    }
+}
+
 /// All windows that pass, level by level, row by row. Levels are searched side by side.
 pub fn scan(cascade: &Cascade, pyramid: &Pyramid) -> Vec<Window> {
     let levels = (0..pyramid.len()).into_par_iter().with_max_len(1);
-    let windows = levels.map(|i| {
+    let windows = levels.map_init(Maps::default, |maps, i| {
         let level = pyramid.level(i);
         let mut found = Vec::new();
-        let maps = cells(pyramid.kernels(), &level.plane);
-        passing(&cascade.trees, &maps, pyramid.kernels(), |cell, score| {
+        let cells = maps.make(&level.plane, pyramid.kernels());
+        passing(&cascade.trees, cells, pyramid.kernels(), |cell, score| {
             found.push(Window { rect: rect(&level, cell), score });
         });
         found

@@ -3,10 +3,9 @@
 use super::samples::{Samples, window};
 use super::{Options, Set};
 use crate::error::Result;
-use crate::faces::soft::{Pyramid, Settings, Tree, WINDOW, passing};
+use crate::faces::soft::{Maps, Pyramid, Settings, Tree, WINDOW, passing};
 use crate::image::{GrayPicture, Limits, decode_gray_file};
 use crate::rng::Rng;
-use likenet_kernels::cpu::cells::cells;
 use rayon::prelude::*;
 use std::path::PathBuf;
 
@@ -58,18 +57,18 @@ impl Backgrounds<'_> {
         let levels_per_octave = if round == 0 { 2 } else { 8 };
         let settings = Settings { min_size: side, levels_per_octave, kernels: self.kernels };
         let pyramid = Pyramid::new(&picture, &settings);
-        let mut found = Vec::new();
+        let (mut found, mut maps) = (Vec::new(), Maps::default());
         for i in 0..pyramid.len() {
-            let maps = cells(self.kernels, &pyramid.level(i).plane);
+            let maps = maps.make(&pyramid.level(i).plane, self.kernels);
             if round == 0 {
                 let room = [maps.width - WINDOW + 1, maps.height - WINDOW + 1];
                 for _ in 0..(room[0] * room[1] / 150).clamp(1, 30) {
                     let cell = room.map(|n| rng.below(n));
-                    found.push(Found { score: rng.uniform(0.0, 1.0), window: window(&maps, cell) });
+                    found.push(Found { score: rng.uniform(0.0, 1.0), window: window(maps, cell) });
                 }
             } else {
-                passing(trees, &maps, self.kernels, |cell, score| {
-                    found.push(Found { score, window: window(&maps, cell) });
+                passing(trees, maps, self.kernels, |cell, score| {
+                    found.push(Found { score, window: window(maps, cell) });
                 });
             }
             // A cascade that takes much must not fill the memory.

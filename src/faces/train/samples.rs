@@ -3,9 +3,9 @@
 use super::Options;
 use super::augment::{Crop, render};
 use crate::error::Result;
-use crate::faces::soft::{Node, WINDOW};
+use crate::faces::soft::{Maps, Node, WINDOW};
 use crate::rng::Rng;
-use likenet_kernels::cpu::cells::{CELL, CHANNELS, Cells, cells};
+use likenet_kernels::cpu::cells::{CELL, CHANNELS, Cells};
 use likenet_kernels::cpu::table::Kernels;
 use rayon::prelude::*;
 use std::path::PathBuf;
@@ -98,12 +98,13 @@ pub fn positives(crops: &[PathBuf], options: &Options, kernels: &Kernels) -> Res
         .enumerate()
         .map(|(i, path)| {
             let crop = Crop::read(path, kernels)?;
+            let mut maps = Maps::default();
             let mut out = Vec::with_capacity(options.copies * FEATURES);
             for copy in 0..options.copies {
                 let mut rng = Rng::new(options.seed ^ ((i * options.copies + copy) as u64) << 16);
                 let view = options.augment.draw(&mut rng);
                 let plane = render(&crop, &options.framing, &view, &mut rng);
-                out.extend(window(&cells(kernels, &plane), [MARGIN, MARGIN]));
+                out.extend(window(maps.make(&plane, kernels), [MARGIN, MARGIN]));
             }
             Ok(out)
         })
