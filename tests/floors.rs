@@ -10,7 +10,7 @@ const FLOORS: [&[&str]; 9] = [
     &["error"],
     &["backend"],
     &["net"],
-    &["bench", "classify", "data", "feed", "features", "learn", "solver"],
+    &["bench", "classify", "data", "faces", "feed", "features", "learn", "solver"],
     &["report"],
     &["training"],
     &["cli", "main", "lib"],

@@ -38,6 +38,7 @@ pub mod resample;
 pub mod rows;
 mod simd;
 pub mod softmax;
+pub mod surf;
 pub mod table;
 pub mod trees;
 pub mod update;

@@ -71,7 +71,7 @@ fn row(x: &[f32], y: &mut [f32]) {
 /// eˣ for x ≤ 0 within 2⁻²² of its value, without a call or a branch: 2ⁿ·eᶠ with |f| ≤ ½ ln 2, the latter by
 /// Taylor's series. Zero where numbers of full precision end.
 #[inline(always)]
-fn exp(x: f32) -> f32 {
+pub(super) fn exp(x: f32) -> f32 {
     /// Added to a small number, leaves its nearest integer in the lowest bits.
     const ROUND: f32 = 12_582_912.0;
     /// The logarithm of the smallest such number.

@@ -11,6 +11,8 @@
 
 pub mod detector;
 pub mod rect;
+#[cfg(feature = "sqlite")]
+pub mod scd;
 pub mod soft;
 pub mod train;
 
