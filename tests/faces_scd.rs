@@ -48,7 +48,7 @@ fn an_edge_is_found_where_it_is() {
 }
 
 fn small() -> Settings {
-    Settings { min_size: 16, ..Settings::default() }
+    Settings { min_size: 16, interval: 0, ..Settings::default() }
 }
 
 #[test]
@@ -81,7 +81,8 @@ fn what_is_written_is_read() {
     let path = dir.path().join("edge.sqlite3");
     let mut cascade = edge();
     cascade.margins = [1, 2, 3, 4];
-    cascade.stages[1].weak.push(Weak { bias: 0.1, ..cascade.stages[0].weak[0].clone() });
+    let weak = Weak { bias: 0.1, ..cascade.stages[0].weak[0].clone() };
+    cascade.stages[1].weak.push(weak);
     cascade.write(&path).unwrap();
     assert_eq!(Cascade::read(&path).unwrap(), cascade);
     cascade.stages[1].weak[1].cells[3][2] = 17;
@@ -129,7 +130,7 @@ fn hostile_files_are_errors_that_say_where() {
         ),
         (
             "ALTER TABLE feature_params RENAME TO f;
-             CREATE TABLE feature_params (classifier, id, w AS (randomblob(1000000000)));
+             CREATE TABLE feature_params (classifier, id, w AS (zeroblob(1000000000)));
              INSERT INTO feature_params VALUES (0, 0)",
             "too big",
         ),

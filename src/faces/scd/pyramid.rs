@@ -272,10 +272,10 @@ mod tests {
         let half = half(&gray(6, 5, rows));
         assert_eq!((half.width, half.height), (3, 2));
         assert_eq!(half.planes[0], [7, 32, 73, 7, 32, 73]);
-        // Columns of 0, 0, 0, 160: mirrored, the second row sees 0 0 0 160 160.
-        let columns = [0, 0, 0, 160].iter().flat_map(|v| [*v; 6]).collect();
+        // Columns of 160, 0, 0, 160: mirrored, the first row sees 0 160 160 0 0, the second 160 0 0 160 160.
+        let columns = [160, 0, 0, 160].iter().flat_map(|v| [*v; 6]).collect();
         let half = super::half(&gray(6, 4, columns));
-        assert_eq!(half.planes[0], [10, 10, 10, 50, 50, 50]);
+        assert_eq!(half.planes[0], [100, 100, 100, 60, 60, 60]);
     }
 
     #[test]
