@@ -71,8 +71,12 @@ fn settings_and_pictures_that_make_no_sense_are_errors() {
     let mut bordered = edge();
     bordered.margins = [1, 0, 0, 0];
     assert!(bordered.detect(Image::Gray(&gray), &small()).is_err());
-    let tiny = GrayPicture { width: 1, height: 1, data: vec![0] };
-    assert!(edge().detect(Image::Gray(&tiny), &small()).unwrap().is_empty());
+    for side in 1..=16 {
+        let tiny = GrayPicture { width: side, height: side, data: vec![0; side * side] };
+        assert!(edge().detect(Image::Gray(&tiny), &small()).unwrap().is_empty());
+        let closer = Settings { min_size: 2, ..Settings::default() };
+        edge().detect(Image::Gray(&tiny), &closer).unwrap();
+    }
 }
 
 #[test]

@@ -117,22 +117,22 @@ impl Cascade {
         let mut octave = self.first_octave(image, settings)?;
         let mut hits = Vec::new();
         let ratio = pyramid::ratio(self.size, settings.min_size);
-        let mut halved = 1.0;
-        for _ in 0..pyramid::octaves(self.size, octave.size()) {
+        for halvings in 0..pyramid::octaves(self.size, octave.size()) {
+            if halvings > 0 {
+                octave = pyramid::half(&octave);
+            }
             let levels = pyramid::levels(&octave, self.size, settings.interval);
             let scan = |level: &pyramid::Level| {
                 // One pixel of the level in pixels of the picture.
-                let scale = level.scale / ratio * halved;
+                let scale = level.scale / ratio * 2f64.powi(halvings as i32);
                 scan::level(kernels, self, &level.planes, settings.step, scale)
             };
             hits.extend(levels.par_iter().map(scan).collect::<Vec<_>>().into_iter().flatten());
-            octave = pyramid::half(&octave);
-            halved *= 2.0;
         }
         match settings.min_neighbours {
             0 => Ok(hits),
             _ if hits.len() > MAX_HITS => Err(Error::Invalid(format!(
-                "the cascade finds {} objects in one picture: its thresholds are too low to group them",
+                "{} windows of one picture pass, too many to group: the cascade's thresholds are too low",
                 hits.len()
             ))),
             least => Ok(group::group(&hits, least)),
@@ -155,7 +155,7 @@ impl Cascade {
         let Size { height, width } = octave.size();
         if height as f64 * width as f64 * ratio * ratio > MAX_PIXELS {
             return refuse(format!(
-                "{} pixels, enlarged {ratio} times for faces of {} pixels, are too many: search for larger faces",
+                "{}, enlarged {ratio} times for faces of {} pixels, is too large: search for larger faces",
                 octave.size(),
                 settings.min_size
             ));

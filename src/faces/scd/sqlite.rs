@@ -177,7 +177,7 @@ fn database(cascade: &Cascade) -> rusqlite::Result<Vec<u8>> {
     let insert = |table: &str, values: Vec<Value>| {
         let places = vec!["?"; values.len()].join(", ");
         let mut statement =
-            transaction.prepare_cached(&format!("INSERT INTO {table} VALUES ({places})"))?;
+            transaction.prepare(&format!("INSERT INTO {table} VALUES ({places})"))?;
         statement.execute(params_from_iter(values))
     };
     let integer = |v: usize| Value::from(v as i64);
