@@ -1,10 +1,14 @@
 //! One detector for every kind of cascade. Flows in: a cascade file, pictures. Flows out: [`Face`]s.
 
 use super::rect::{Face, Rect};
-use super::soft;
+#[cfg(feature = "sqlite")]
+use super::scd;
+use super::{opencv, soft};
 use crate::error::{Error, Result};
 use crate::image::{GrayPicture, Picture};
 use likenet_kernels::cpu::table::{self, Kernels};
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 /// Our own cascade, as it was trained from public faces with the defaults of `likenet faces train`.
@@ -14,6 +18,11 @@ const OWN: &str = include_str!("own.cascade");
 pub enum Detector {
     /// Ours: confidences are probabilities.
     Soft(soft::Cascade),
+    /// OpenCV's: confidences count windows.
+    OpenCv(opencv::Cascade),
+    /// ccv's: confidences count stages.
+    #[cfg(feature = "sqlite")]
+    Scd(scd::Cascade),
 }
 
 /// How pictures are searched.
@@ -54,30 +63,69 @@ impl Detector {
 
     /// Reads a cascade of any kind; its first bytes tell which.
     pub fn read(path: &Path) -> Result<Self> {
-        soft::Cascade::read(path).map(Self::Soft)
+        let mut start = Vec::new();
+        let file = File::open(path).map_err(Error::io(path))?;
+        file.take(16).read_to_end(&mut start).map_err(Error::io(path))?;
+        let first = start.trim_ascii_start().first();
+        match first {
+            _ if start.starts_with(b"SQLite format 3") => scd(path),
+            // A mark of Unicode, or XML at once.
+            Some(b'<' | 0xef) => opencv::Cascade::read(path).map(Self::OpenCv),
+            Some(b'{') => soft::Cascade::read(path).map(Self::Soft),
+            _ => {
+                let known = "ours (JSON), OpenCV's (XML) or ccv's (sqlite3)";
+                Err(Error::Invalid(format!("{}: no cascade: it is none of {known}", path.display())))
+            }
+        }
     }
 
     /// What its confidences are.
     pub fn measure(&self) -> Measure {
         match self {
             Self::Soft(_) => Measure::Probability,
+            Self::OpenCv(_) => Measure::Windows,
+            #[cfg(feature = "sqlite")]
+            Self::Scd(_) => Measure::Stages,
         }
     }
 
+    /// Whether it sees more in colour.
+    pub fn needs_colour(&self) -> bool {
+        self.measure() == Measure::Stages
+    }
+
     /// The faces in a picture, surest first.
-    pub fn detect(&self, picture: &Picture, search: &Search) -> Vec<Face> {
-        self.detect_gray(&picture.to_gray(), search)
+    ///
+    /// Fails where a cascade from elsewhere cannot search a picture of that size.
+    pub fn detect(&self, picture: &Picture, search: &Search) -> Result<Vec<Face>> {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Scd(cascade) => {
+                scd_faces(cascade, scd::Image::Colour(picture), search).map(|f| sure(f, search))
+            }
+            _ => self.detect_gray(&picture.to_gray(), search),
+        }
     }
 
     /// The faces in a gray picture, surest first.
-    pub fn detect_gray(&self, picture: &GrayPicture, search: &Search) -> Vec<Face> {
-        let mut faces = match self {
+    ///
+    /// Fails where a cascade from elsewhere cannot search a picture of that size.
+    pub fn detect_gray(&self, picture: &GrayPicture, search: &Search) -> Result<Vec<Face>> {
+        let faces = match self {
             Self::Soft(cascade) => soft_faces(cascade, picture, search),
+            Self::OpenCv(cascade) => opencv_faces(cascade, picture, search)?,
+            #[cfg(feature = "sqlite")]
+            Self::Scd(cascade) => scd_faces(cascade, scd::Image::Gray(picture), search)?,
         };
-        faces.retain(|face| face.confidence >= search.confidence);
-        faces.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
-        faces
+        Ok(sure(faces, search))
     }
+}
+
+/// The faces that are sure enough, surest first.
+fn sure(mut faces: Vec<Face>, search: &Search) -> Vec<Face> {
+    faces.retain(|face| face.confidence >= search.confidence);
+    faces.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
+    faces
 }
 
 fn soft_faces(cascade: &soft::Cascade, picture: &GrayPicture, search: &Search) -> Vec<Face> {
@@ -92,6 +140,44 @@ fn soft_faces(cascade: &soft::Cascade, picture: &GrayPicture, search: &Search) -
         Face { rect: inside(hit.rect(), picture), confidence }
     };
     cascade.detect(picture, &settings).iter().map(face).collect()
+}
+
+fn opencv_faces(
+    cascade: &opencv::Cascade,
+    picture: &GrayPicture,
+    search: &Search,
+) -> Result<Vec<Face>> {
+    let settings = opencv::Settings {
+        min_size: search.min_size as u32,
+        kernels: Some(search.kernels),
+        ..opencv::Settings::default()
+    };
+    let face = |hit: &opencv::Hit| Face { rect: whole(hit.rect), confidence: hit.neighbours as f32 };
+    Ok(cascade.detect(picture, &settings)?.iter().map(face).collect())
+}
+
+#[cfg(feature = "sqlite")]
+fn scd(path: &Path) -> Result<Detector> {
+    scd::Cascade::read(path).map(Detector::Scd)
+}
+
+#[cfg(not(feature = "sqlite"))]
+fn scd(path: &Path) -> Result<Detector> {
+    let reason = "a cascade of ccv's: this program was built without the feature 'sqlite'";
+    Err(Error::Invalid(format!("{}: {reason}", path.display())))
+}
+
+#[cfg(feature = "sqlite")]
+fn scd_faces(cascade: &scd::Cascade, image: scd::Image, search: &Search) -> Result<Vec<Face>> {
+    let min_size = (search.min_size as u32).max(1);
+    let settings = scd::Settings { min_size, ..scd::Settings::default() };
+    let face = |hit: &scd::Hit| Face { rect: whole(hit.rect), confidence: hit.confidence };
+    Ok(cascade.detect(image, &settings)?.iter().map(face).collect())
+}
+
+fn whole([x, y, w, h]: [i32; 4]) -> Rect {
+    let [x, y, w, h] = [x, y, w, h].map(|v| v as f32);
+    Rect { x, y, w, h }
 }
 
 /// The part of a rectangle that lies in the picture.

@@ -74,7 +74,7 @@ impl Default for Options {
             negatives: 40_000,
             learner: Learner::default(),
             miss: 0.003,
-            slack: 1.0,
+            slack: 0.2,
             seed: 1,
         }
     }
