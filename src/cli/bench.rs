@@ -1,14 +1,17 @@
 //! `likenet bench`
 
-use super::compute::ComputeArgs;
+use super::compute::{ComputeArgs, threads};
 use super::{Outcome, print, print_json};
 use indicatif::ProgressBar;
-use likenet::bench::{self, Roof, kernels, layers, training};
+use likenet::bench::{self, Roof, faces, kernels, layers, training};
+use likenet::faces::{Detector, Search};
+use likenet::image::{Limits, ListedPicture, decode_file, list_pictures};
 use likenet::net::{Architecture, architecture, architectures};
 use likenet::report::Table;
 use likenet::{Error, Result};
 use likenet_kernels::cpu::table;
 use serde::Serialize;
+use std::path::PathBuf;
 use std::time::Duration;
 
 #[derive(clap::Subcommand)]
@@ -21,6 +24,33 @@ pub enum Command {
     Net(NetBench),
     /// Times a step of fine-tuning a built-in network to two classes: forward, backward, update
     Train(NetBench),
+    /// Times face detectors on photos, decoding excluded
+    Faces(FaceBench),
+}
+
+#[derive(clap::Args)]
+pub struct FaceBench {
+    /// Photos: a folder, a list or one file
+    #[arg(value_name = "PHOTOS")]
+    photos: PathBuf,
+    /// A cascade of ours, OpenCV's (XML) or ccv's (sqlite3); may be given again [default: the built-in one]
+    #[arg(long, value_name = "FILE")]
+    cascade: Vec<PathBuf>,
+    /// The smallest face, in pixels along its longer side
+    #[arg(long, value_name = "PIXELS", default_value_t = 40.0)]
+    min_size: f32,
+    /// Threads that share each photo; several with commas
+    #[arg(long, value_name = "N", default_value = "1", value_delimiter = ',', value_parser = threads())]
+    threads: Vec<usize>,
+    /// How many times as wide and high the photos are made; several with commas
+    #[arg(long, value_name = "TIMES", default_value = "1", value_delimiter = ',')]
+    enlarge: Vec<f32>,
+    /// Time each at least this many seconds
+    #[arg(long, value_name = "S", default_value_t = 2.0)]
+    seconds: f64,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(clap::Args)]
@@ -82,6 +112,7 @@ pub fn run(command: &Command) -> Result<Outcome> {
         Command::Layers(args) => run_layers(args),
         Command::Net(args) => run_net(args),
         Command::Train(args) => run_train(args),
+        Command::Faces(args) => run_faces(args),
     }
 }
 
@@ -350,4 +381,60 @@ fn memory(field: &str) -> f64 {
     let line = status.lines().find_map(|l| l.strip_prefix(field));
     let kib = line.and_then(|l| l.split_whitespace().next()?.parse::<f64>().ok());
     kib.unwrap_or(0.0) * 1024.0 / 1e6
+}
+
+/// A detector's figures, JSON.
+#[derive(Serialize)]
+struct FaceTime {
+    cascade: String,
+    isa: &'static str,
+    threads: usize,
+    megapixels: f64,
+    ms: f64,
+    ms_a_megapixel: f64,
+    faces: f64,
+}
+
+fn run_faces(args: &FaceBench) -> Result<Outcome> {
+    let search = Search { min_size: args.min_size, ..Search::new()? };
+    let listed = list_pictures(&args.photos)?;
+    let decode = |p: &ListedPicture| decode_file(&p.path, &Limits::default());
+    let photos = listed.iter().map(decode).collect::<std::result::Result<Vec<_>, _>>()?;
+    let mut detectors = vec![];
+    for path in &args.cascade {
+        detectors.push((path.display().to_string(), Detector::read(path)?));
+    }
+    if detectors.is_empty() {
+        detectors.push(("built in".into(), Detector::own()));
+    }
+    let least = Duration::from_secs_f64(args.seconds);
+    let mut times = vec![];
+    for &factor in &args.enlarge {
+        let photos = if factor == 1.0 { &photos } else { &faces::enlarge(&photos, factor)? };
+        for (cascade, detector) in &detectors {
+            for &threads in &args.threads {
+                let time = faces::time(detector, photos, &search, threads, least)?;
+                times.push(FaceTime {
+                    cascade: cascade.clone(),
+                    isa: search.kernels.name(),
+                    threads,
+                    megapixels: time.megapixels,
+                    ms: time.ms,
+                    ms_a_megapixel: time.ms_a_megapixel(),
+                    faces: time.faces,
+                });
+            }
+        }
+    }
+    if args.json {
+        print_json(&times)?;
+        return Ok(Outcome::Done);
+    }
+    let mut table = Table::new(&["cascade", "threads", "Mpixel", "ms a photo", "ms a Mpixel", "faces"]);
+    table.rows.extend(times.iter().map(|t| {
+        let [mp, ms, each] = [t.megapixels, t.ms, t.ms_a_megapixel].map(|v| format!("{v:.2}"));
+        vec![t.cascade.clone(), t.threads.to_string(), mp, ms, each, format!("{:.2}", t.faces)]
+    }));
+    print(&format!("{} photos, {}\n{}\n", photos.len(), search.kernels.name(), table.text()))?;
+    Ok(Outcome::Done)
 }

@@ -120,3 +120,45 @@ fn numbers(tree: &Tree) -> Vec<i32> {
     let nodes = tree.nodes.iter().flat_map(node);
     nodes.chain(tree.leaves.map(i32::from)).chain([tree.exit]).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cascade() -> Cascade {
+        let node = |channel, x, y, threshold| Node { channel, cell: [x, y], threshold };
+        let tree = Tree {
+            nodes: [node(0, 1, 2, 3), node(9, 19, 19, 255), node(4, 0, 0, 0)],
+            leaves: [-512, 0, 7, 512],
+            exit: -300,
+        };
+        Cascade { trees: vec![tree, tree], object: [0.1, 0.0, 0.8, 1.1], calibration: [-0.5, 4.0] }
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let text = cascade().to_text();
+        assert_eq!(Cascade::parse(&text), Ok(cascade()));
+        assert!(text.contains("[0,1,2,3,9,19,19,255,4,0,0,0,-512,0,7,512,-300],\n"));
+    }
+
+    #[test]
+    fn errors_name_the_tree_and_the_number() {
+        let text = cascade().to_text();
+        for (good, bad, reason) in [
+            ("[0,1,2,3,", "[10,1,2,3,", "tree 1: channel 10: 0 to 9"),
+            ("[0,1,2,3,", "[0,20,2,3,", "tree 1: column 20: 0 to 19"),
+            ("-512,0,7", "-2147483648,0,7", "tree 1: leaf -2147483648: at most 1023 either way"),
+            ("\"version\": 1", "\"version\": 2", "version 2; this program reads"),
+            ("[0.1, 0.0, 0.8, 1.1]", "[0.1, 0.0, 0.0, 1.1]", "is no part of a window"),
+            ("-300],", "-300,0],", "not a cascade"),
+            ("[0,1,2,3,", "[0,1,2,-3,", "threshold -3: 0 to 255"),
+        ] {
+            let broken = text.replacen(good, bad, 1);
+            assert_ne!(broken, text);
+            let error = Cascade::parse(&broken).expect_err("a broken cascade");
+            assert!(error.contains(reason), "{error}");
+        }
+        assert!(Cascade::parse(&text[..text.len() / 2]).is_err());
+    }
+}

@@ -23,11 +23,12 @@ pub use augment::{Augment, Framing};
 pub use boost::{Boosting, Learner};
 pub use calibrate::Outcome;
 
-use super::soft::{Cascade, Tree};
+use super::soft::{Cascade, Tree, UNIT};
 use crate::error::{Error, Result};
 use crate::image::list_pictures;
 use backgrounds::Backgrounds;
 use likenet_kernels::cpu::table::{self, Kernels};
+use likenet_kernels::cpu::trees::LARGEST_LEAF;
 use samples::Samples;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -77,6 +78,26 @@ impl Default for Options {
             slack: 0.2,
             seed: 1,
         }
+    }
+}
+
+impl Options {
+    /// Fails where the options make no cascade.
+    fn check(&self) -> Result<()> {
+        let most = f32::from(LARGEST_LEAF) / UNIT;
+        let positive = |v: f32| v.is_finite() && v > 0.0;
+        let reason = if self.rounds.is_empty() || self.rounds.contains(&0) {
+            format!("rounds {:?}: give each round's number of trees", self.rounds)
+        } else if self.copies == 0 || self.negatives == 0 || self.negatives_a_round == 0 {
+            "copies and negatives begin at 1".into()
+        } else if !(0.0..=most).contains(&(self.learner.clamp * self.learner.shrink)) {
+            format!("the largest leaf, clamp x shrink, is at most {most:.2}")
+        } else if !positive(self.framing.side) || !self.object[2..].iter().all(|&v| positive(v)) {
+            "the window and the object in it must have a size".into()
+        } else {
+            return Ok(());
+        };
+        Err(Error::Invalid(reason))
     }
 }
 
@@ -137,6 +158,7 @@ pub fn train(
     state: Option<&Path>,
     progress: &mut dyn FnMut(Step),
 ) -> Result<Trained> {
+    options.check()?;
     let kernels = table::best().map_err(Error::Invalid)?;
     let crops = pictures(faces, 20, "pictures of the object")?;
     let photos = pictures(backgrounds, 10, "backgrounds")?;
