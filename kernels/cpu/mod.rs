@@ -8,6 +8,7 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod bytes;
+pub mod cascade;
 pub mod cells;
 pub mod columns;
 pub mod conv;
@@ -21,7 +22,10 @@ pub mod gemv;
 mod geometry;
 #[cfg(test)]
 mod gradient_check;
+pub mod haar;
 pub mod inner;
+pub mod integral;
+pub mod lbp;
 pub mod loss;
 pub mod lrn;
 mod micro;
