@@ -12,11 +12,12 @@
 //! The fast body tests [`BLOCK`] neighbouring windows at once, stage by stage; the few that are still left deep
 //! in the cascade go on alone. Every window sees the same arithmetic in the same order either way.
 
+use super::simd::{Simd, SimdOp};
 use super::table::Kernels;
-use std::array::from_fn;
+use super::windows::spread;
 use std::ops::Range;
 
-/// Windows that are tested at once.
+/// The most windows that are tested at once: no set has more lanes.
 pub const BLOCK: usize = 16;
 
 /// Windows of a block that are better tested one by one.
@@ -30,11 +31,11 @@ pub unsafe trait Feature: Copy {
     /// The feature's value for the window whose upper left corner is `window[0]`.
     fn value(&self, window: &[i32], norm: f32) -> f32;
 
-    /// The values for `BLOCK` windows, of which the first has its corner at `windows`.
+    /// The values for as many windows as there are lanes, of which the first has its corner at `windows`.
     ///
     /// # Safety
-    /// `windows` must be valid for `reach() + BLOCK − 1` reads.
-    unsafe fn values(&self, windows: *const i32, norms: &[f32; BLOCK]) -> [f32; BLOCK];
+    /// As for [`Simd`]; `windows` must be valid for `reach() + LANES − 1` reads.
+    unsafe fn values<S: Simd>(&self, windows: *const i32, norms: S) -> S;
 
     /// Values from a window's corner on that may be read.
     fn reach(&self) -> usize;
@@ -151,7 +152,7 @@ impl<F: Feature> Cascade<F> {
         passed: &mut Vec<Passed>,
     ) {
         assert!(at + windows + BLOCK + self.reach <= tables.len());
-        kernels.compile(|| self.blocks(&tables[at..], windows, passed));
+        kernels.run(Blocks { cascade: self, tables: &tables[at..], windows, passed });
     }
 
     /// `1 / √(area · Σp² − (Σp)²)` of a window, or `None` where its standard deviation is at most 10.
@@ -194,125 +195,139 @@ impl<F: Feature> Cascade<F> {
         }
         Ok(sum)
     }
+}
 
-    /// The body of [`Cascade::scan_blocks`], which has checked the length of `tables`.
+/// The body of [`Cascade::scan_blocks`], which has checked that `BLOCK + reach` values lie behind every corner.
+struct Blocks<'a, F> {
+    cascade: &'a Cascade<F>,
+    tables: &'a [i32],
+    windows: usize,
+    passed: &'a mut Vec<Passed>,
+}
+
+impl<F: Feature> SimdOp for Blocks<'_, F> {
+    type Output = ();
+
     #[inline(always)]
-    fn blocks(&self, tables: &[i32], windows: usize, passed: &mut Vec<Passed>) {
+    unsafe fn run<S: Simd>(self) {
+        let Self { cascade, tables, windows, passed } = self;
         let mut skip = false;
-        for first in (0..windows).step_by(BLOCK) {
+        for first in (0..windows).step_by(S::LANES) {
             let tables = &tables[first..];
-            // SAFETY: behind every window's corner lie `BLOCK + reach` values.
-            let (norms, rough) = unsafe { self.norms(tables.as_ptr()) };
-            let inside = u32::MAX >> (32 - BLOCK.min(windows - first));
-            let mut alive = rough & inside;
-            let mut next = 0;
-            for (s, stage) in self.stages.iter().enumerate() {
-                if alive.count_ones() <= FEW && s > 0 {
-                    next = s;
-                    break;
-                }
-                // SAFETY: as above.
-                let sums = unsafe { self.sums(&stage.0, tables.as_ptr(), &norms) };
-                let enough = mask(sums.map(|sum| sum >= stage.1));
-                if s == 0 {
-                    alive &= visited(alive & !enough, &mut skip);
-                }
-                alive &= enough;
-                if s + 1 == self.stages.len() {
-                    let lanes = (0..BLOCK).filter(|&lane| alive >> lane & 1 == 1);
-                    passed.extend(lanes.map(|lane| Passed { window: first + lane, sum: sums[lane] }));
-                    alive = 0;
-                }
+            // SAFETY: as above; the table detected the set.
+            let (norms, rough) = unsafe { cascade.norms::<S>(tables.as_ptr()) };
+            let mut alive = rough & u32::MAX >> (32 - S::LANES.min(windows - first));
+            if alive == 0 {
+                skip = false;
+                continue;
             }
-            while alive != 0 {
-                let lane = alive.trailing_zeros() as usize;
-                alive &= alive - 1;
-                if let Ok(sum) = self.stages_from(next, &tables[lane..], norms[lane]) {
-                    passed.push(Passed { window: first + lane, sum });
-                }
+            // SAFETY: as above.
+            let (stage, sums) = unsafe { cascade.together(tables.as_ptr(), norms, &mut alive, &mut skip) };
+            if alive == 0 {
+                continue;
+            }
+            let (mut last, mut alone) = ([0.0; BLOCK], [0.0; BLOCK]);
+            // SAFETY: no set has more lanes than `BLOCK`.
+            unsafe {
+                S::write(sums, last.as_mut_ptr());
+                norms.store(alone.as_mut_ptr());
+            }
+            for lane in (0..S::LANES).filter(|&lane| alive >> lane & 1 == 1) {
+                let rest = match stage {
+                    None => Ok(last[lane]),
+                    Some(stage) => cascade.stages_from(stage, &tables[lane..], alone[lane]),
+                };
+                passed.extend(rest.ok().map(|sum| Passed { window: first + lane, sum }));
             }
         }
-    }
-
-    /// [`Cascade::norm`] of a block, and a bit for each window that is not too flat.
-    ///
-    /// # Safety
-    /// `windows` must be valid for `reach + BLOCK − 1` reads.
-    #[inline(always)]
-    unsafe fn norms(&self, windows: *const i32) -> ([f32; BLOCK], u32) {
-        let Some(Contrast { corners, squares, area }) = self.contrast else {
-            return ([1.0; BLOCK], u32::MAX);
-        };
-        let area = f64::from(area);
-        // SAFETY: the caller's promise; all corners lie within `reach`.
-        let [sums, squares] = unsafe { [0, squares].map(|table| rectangles(windows.add(table as usize), &corners)) };
-        let spread: [f64; BLOCK] = from_fn(|i| spread(area, sums[i], squares[i]));
-        let norms: [f32; BLOCK] = spread.map(|spread| (1.0 / spread.sqrt()) as f32);
-        (norms, mask(from_fn(|i| spread[i] > 0.0 && area * f64::from(norms[i]) < 0.1)))
-    }
-
-    /// A stage's sums for a block. Every node of a tree is computed; a lane takes a node's side where it has come to it.
-    ///
-    /// # Safety
-    /// `windows` must be valid for `reach + BLOCK − 1` reads.
-    #[inline(always)]
-    unsafe fn sums(&self, trees: &Range<usize>, windows: *const i32, norms: &[f32; BLOCK]) -> [f64; BLOCK] {
-        let mut sums = [0f64; BLOCK];
-        for tree in &self.trees[trees.clone()] {
-            let (root, others) = self.nodes[tree.clone()].split_first().expect("a node");
-            // SAFETY: the caller's promise.
-            let values = unsafe { root.feature.values(windows, norms) };
-            let low: [bool; BLOCK] = from_fn(|i| values[i] < root.threshold);
-            let mut leaf: [f32; BLOCK] = from_fn(|i| root.leaf[usize::from(!low[i])]);
-            let mut at: [u32; BLOCK] = from_fn(|i| root.next[usize::from(!low[i])]);
-            for (number, node) in (1..).zip(others) {
-                // SAFETY: the caller's promise.
-                let values = unsafe { node.feature.values(windows, norms) };
-                for i in 0..BLOCK {
-                    let side = usize::from(!(values[i] < node.threshold));
-                    let here = at[i] == number;
-                    leaf[i] = if here { node.leaf[side] } else { leaf[i] };
-                    at[i] = if here { node.next[side] } else { at[i] };
-                }
-            }
-            sums = from_fn(|i| sums[i] + f64::from(leaf[i]));
-        }
-        sums
     }
 }
 
-/// A bit for each lane.
-#[inline(always)]
-fn mask(lanes: [bool; BLOCK]) -> u32 {
-    (0..BLOCK).fold(0, |mask, i| mask | u32::from(lanes[i]) << i)
+impl<F: Feature> Cascade<F> {
+    /// The norms of neighbouring windows, and a bit for each that is not too flat.
+    ///
+    /// # Safety
+    /// As for [`Simd`]; `windows` must be valid for `reach + LANES − 1` reads.
+    #[inline(always)]
+    unsafe fn norms<S: Simd>(&self, windows: *const i32) -> (S, u32) {
+        // SAFETY: the caller's promise; all corners lie within `reach`.
+        unsafe {
+            let Some(Contrast { corners, squares, area }) = self.contrast else {
+                return (S::splat(1.0), u32::MAX);
+            };
+            let sums = corners.map(|corner| windows.add(corner as usize));
+            S::norms(sums, sums.map(|corner| corner.add(squares as usize)), f64::from(area))
+        }
+    }
+
+    /// Takes windows through the stages until none or few are `alive`: the stage where those must go on, if there
+    /// is one, and their sums in the last.
+    ///
+    /// # Safety
+    /// As [`Cascade::norms`].
+    #[inline(always)]
+    unsafe fn together<S: Simd>(
+        &self,
+        windows: *const i32,
+        norms: S,
+        alive: &mut u32,
+        skip: &mut bool,
+    ) -> (Option<usize>, S::Sums) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let mut sums = S::nothing();
+            for (s, (trees, threshold)) in self.stages.iter().enumerate() {
+                if s > 0 && alive.count_ones() <= FEW {
+                    return (Some(s), sums);
+                }
+                sums = self.sums(trees, windows, norms);
+                let enough = S::reached(sums, *threshold);
+                if s == 0 {
+                    *alive &= visited(S::LANES, *alive & !enough, skip);
+                }
+                *alive &= enough;
+            }
+            (None, sums)
+        }
+    }
+
+    /// A stage's sums for neighbouring windows. Every node of a tree is computed; a lane takes the node's side where
+    /// its way leads there.
+    ///
+    /// # Safety
+    /// As [`Cascade::norms`].
+    #[inline(always)]
+    unsafe fn sums<S: Simd>(&self, trees: &Range<usize>, windows: *const i32, norms: S) -> S::Sums {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let mut sums = S::nothing();
+            for tree in &self.trees[trees.clone()] {
+                let mut leaf = S::splat(0.0);
+                let mut at = leaf;
+                for (number, node) in (0u16..).zip(&self.nodes[tree.clone()]) {
+                    let value = node.feature.values(windows, norms);
+                    let own = value.side(node.threshold, node.leaf[0], node.leaf[1]);
+                    if tree.len() == 1 {
+                        leaf = own;
+                        break;
+                    }
+                    let [low, high] = node.next.map(|next| next as f32);
+                    leaf = at.choose(f32::from(number), own, leaf);
+                    at = at.choose(f32::from(number), value.side(node.threshold, low, high), at);
+                }
+                sums = leaf.added(sums);
+            }
+            sums
+        }
+    }
 }
 
 /// The windows that a scan comes to, if each that has failed makes it skip the next; `skip` goes from block to block.
 #[inline(always)]
-fn visited(failed: u32, skip: &mut bool) -> u32 {
-    (0..BLOCK).fold(0, |visited, i| {
+fn visited(lanes: usize, failed: u32, skip: &mut bool) -> u32 {
+    (0..lanes).fold(0, |visited, i| {
         let visit = !*skip;
         *skip = visit && failed >> i & 1 == 1;
         visited | u32::from(visit) << i
     })
-}
-
-/// The sums over one rectangle of each window.
-///
-/// # Safety
-/// `windows` must be valid for `BLOCK` reads from each corner on.
-#[inline(always)]
-pub(super) unsafe fn rectangles(windows: *const i32, corners: &[u32; 4]) -> [i32; BLOCK] {
-    // SAFETY: the caller's promise.
-    let row = |i: usize| unsafe {
-        windows.add(corners[i] as usize).cast::<[i32; BLOCK]>().read_unaligned()
-    };
-    let [a, b, c, d] = [row(0), row(1), row(2), row(3)];
-    from_fn(|i| a[i].wrapping_sub(b[i]).wrapping_sub(c[i]).wrapping_add(d[i]))
-}
-
-/// `area · Σp² − (Σp)²`: the variance times the squared area. The sum of squares has 32 bits without a sign.
-#[inline(always)]
-fn spread(area: f64, sum: i32, squares: i32) -> f64 {
-    area * f64::from(squares as u32) - f64::from(sum) * f64::from(sum)
 }

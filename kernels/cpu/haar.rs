@@ -2,8 +2,8 @@
 //!
 //! Viola and Jones (2001); rectangles that stand on a corner: Lienhart and Maydt (2002).
 
-use super::cascade::{BLOCK, Feature, rectangles};
-use std::array::from_fn;
+use super::cascade::Feature;
+use super::simd::Simd;
 
 /// Two or three rectangles and their weights.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -30,17 +30,19 @@ unsafe impl Feature for Haar {
     }
 
     #[inline(always)]
-    unsafe fn values(&self, windows: *const i32, norms: &[f32; BLOCK]) -> [f32; BLOCK] {
-        // SAFETY: the caller promises `reach + BLOCK − 1` readable values.
-        let [a, b] = unsafe { [0, 1].map(|i| rectangles(windows, &self.corners[i])) };
-        let [u, v, w] = self.weights;
-        let mut values: [f32; BLOCK] = from_fn(|i| u * a[i] as f32 + v * b[i] as f32);
-        if w != 0.0 {
-            // SAFETY: as above.
-            let c = unsafe { rectangles(windows, &self.corners[2]) };
-            values = from_fn(|i| values[i] + w * c[i] as f32);
+    unsafe fn values<S: Simd>(&self, windows: *const i32, norms: S) -> S {
+        // SAFETY: the caller promises the set, and `reach + LANES − 1` readable values.
+        unsafe {
+            let part = |i: usize| {
+                let corners = self.corners[i].map(|corner| windows.add(corner as usize));
+                S::splat(self.weights[i]).mul(S::rectangle(corners))
+            };
+            let mut value = part(0).add(part(1));
+            if self.weights[2] != 0.0 {
+                value = value.add(part(2));
+            }
+            value.mul(norms)
         }
-        from_fn(|i| values[i] * norms[i])
     }
 
     fn reach(&self) -> usize {

@@ -46,4 +46,5 @@ pub mod surf;
 pub mod table;
 pub mod trees;
 pub mod update;
+mod windows;
 pub mod winograd;

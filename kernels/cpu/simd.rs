@@ -5,6 +5,7 @@
 //! the body for each set and enters the one that was detected.
 
 use super::bytes::Bytes;
+use super::windows::Windows;
 
 /// Vectors in a row of a matrix product's tile, in every set.
 pub const TILE_VECTORS: usize = 2;
@@ -32,7 +33,7 @@ pub(super) static EXPANSIONS: [[i32; 8]; 256] = {
 /// # Safety
 /// Every method may execute instructions of the set: call them only from a function that is compiled
 /// for it, on a machine that has it. All are `inline(always)`, so that they become those instructions.
-pub unsafe trait Simd: Copy {
+pub unsafe trait Simd: Windows {
     /// Lanes of a vector.
     const LANES: usize;
 
