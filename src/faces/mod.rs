@@ -10,6 +10,7 @@
 //! ```
 
 pub mod detector;
+pub mod judge;
 pub mod opencv;
 pub mod rect;
 #[cfg(feature = "sqlite")]

@@ -18,14 +18,14 @@ pub struct PrecisionRecall {
 }
 
 /// What lies at or above a score.
-struct Step {
-    score: f64,
-    true_positive: usize,
-    false_positive: usize,
+pub(crate) struct Step {
+    pub score: f64,
+    pub true_positive: usize,
+    pub false_positive: usize,
 }
 
 /// One step for each score that occurs, from the highest.
-fn steps(scores: &[f64], labels: &[bool]) -> Vec<Step> {
+pub(crate) fn steps(scores: &[f64], labels: &[bool]) -> Vec<Step> {
     let mut order: Vec<(f64, bool)> = scores.iter().copied().zip(labels.iter().copied()).collect();
     order.sort_unstable_by(|a, b| b.0.total_cmp(&a.0));
     let (mut true_positive, mut false_positive) = (0, 0);
