@@ -3,6 +3,7 @@
 
 use super::matching::Counted;
 use super::truth::Label;
+use std::collections::BTreeMap;
 
 /// Faces that are alike.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,39 +94,36 @@ fn pose(label: &Label) -> Option<Pose> {
 pub(super) fn groups(faces: &[Counted], threshold: f64) -> Vec<Group> {
     let mut groups = vec![];
     for scale in &SCALES {
-        for (i, name) in scale.names.iter().enumerate() {
-            let here = |face: &Counted| {
-                let value = (scale.value)(face.label);
-                value.is_some_and(|v| scale.edges.partition_point(|&edge| edge <= v) == i)
-            };
-            groups.extend(group(scale.by, name, faces, threshold, here));
+        let mut members = vec![vec![]; scale.names.len()];
+        for face in faces {
+            if let Some(value) = (scale.value)(face.label) {
+                members[scale.edges.partition_point(|&edge| edge <= value)].push(face);
+            }
+        }
+        let named = scale.names.iter().zip(members).filter(|(_, members)| !members.is_empty());
+        groups.extend(named.map(|(name, members)| group(scale.by, name, &members, threshold)));
+    }
+    let mut sources: BTreeMap<&str, Vec<&Counted>> = BTreeMap::new();
+    for face in faces {
+        if let Some(source) = &face.photo.source {
+            sources.entry(source).or_default().push(face);
         }
     }
-    let mut sources: Vec<&str> = faces.iter().filter_map(|f| f.photo.source.as_deref()).collect();
-    sources.sort_unstable();
-    sources.dedup();
-    for source in sources {
-        let here = |face: &Counted| face.photo.source.as_deref() == Some(source);
-        groups.extend(group("source", source, faces, threshold, here));
-    }
+    let source =
+        |(name, members): (&str, Vec<&Counted>)| group("source", name, &members, threshold);
+    groups.extend(sources.into_iter().map(source));
     groups
 }
 
-/// The faces that are `here`; `None` without any.
-fn group(
-    by: &'static str,
-    name: &str,
-    faces: &[Counted],
-    threshold: f64,
-    here: impl Fn(&Counted) -> bool,
-) -> Option<Group> {
-    let mut group = Group { by, name: name.into(), faces: 0, found: 0, found_at: 0 };
-    for face in faces.iter().filter(|face| here(face)) {
-        group.faces += 1;
-        group.found += usize::from(face.found.is_some());
-        group.found_at += usize::from(face.found.is_some_and(|c| c >= threshold));
+fn group(by: &'static str, name: &str, faces: &[&Counted], threshold: f64) -> Group {
+    let found_from = |least| faces.iter().filter(|f| f.found.is_some_and(|c| c >= least)).count();
+    Group {
+        by,
+        name: name.into(),
+        faces: faces.len(),
+        found: found_from(f64::NEG_INFINITY),
+        found_at: found_from(threshold),
     }
-    (group.faces > 0).then_some(group)
 }
 
 #[cfg(test)]
