@@ -5,6 +5,7 @@
 
 use likenet::backend::Reference;
 use likenet::data::{Encoded, Items};
+use likenet::faces::judge::{Detections, Found, Options, Photo, Truth, judge};
 use likenet::image::{Limits, Size, decode_bytes, decode_bytes_reduced};
 use likenet::layer::Phase;
 use likenet::learn::model::Model;
@@ -20,7 +21,7 @@ use weights_tools::WeightsSource as _;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 13] = [
+pub const TARGETS: [Target; 14] = [
     ("prototxt", prototxt),
     ("caffemodel", caffemodel),
     ("binaryproto", binaryproto),
@@ -34,6 +35,7 @@ pub const TARGETS: [Target; 13] = [
     ("features", features),
     ("labels", labels),
     ("model", model),
+    ("faces", faces),
 ];
 
 /// Descriptions of networks and solvers: parsed, upgraded, printed, connected and planned.
@@ -249,4 +251,35 @@ pub fn model(data: &[u8]) {
             let _ = model.probability(score);
         }
     });
+}
+
+/// Labels and detections of faces, each judged by what it says itself.
+pub fn faces(data: &[u8]) {
+    with_file(".json", data, |path| {
+        if let Ok(truth) = Truth::read(path) {
+            let found = |photo: &Photo| {
+                let faces = photo.faces.iter();
+                faces.map(|face| Found { region: face.region, confidence: 0.5 }).collect()
+            };
+            let photos = truth.photos.iter().map(|photo| (photo.image.clone(), found(photo)));
+            judged(&truth, &Detections { photos: photos.collect() });
+        }
+        if let Ok(found) = Detections::read(path) {
+            let photo = |(image, _): &(String, _)| Photo {
+                image: image.clone(),
+                source: None,
+                faces: vec![],
+            };
+            judged(&Truth { photos: found.photos.iter().map(photo).collect() }, &found);
+        }
+    });
+}
+
+fn judged(truth: &Truth, found: &Detections) {
+    // Two paths may differ in their separators only.
+    let Ok(judged) = judge(truth, found, &Options::default()) else { return };
+    assert_eq!((judged.photos, judged.unlabelled), (truth.photos.len(), 0));
+    assert!((0.0..=1.0).contains(&judged.overall.recall));
+    assert!((0.0..=1.0 + 1e-9).contains(&judged.average_precision));
+    assert!(!report::faces::text(&[("fuzz", &judged)]).is_empty());
 }
