@@ -136,7 +136,10 @@ fn both_forms_say_the_same() {
         let Region { x, y, w, h } = f.region;
         json!({"x": x, "y": y, "w": w, "h": h, "confidence": f.confidence})
     };
-    let photo = |(image, found): &(String, Vec<Found>)| json!({"image": image, "faces": found.iter().map(face).collect::<Vec<_>>()});
+    let photo = |(image, found): &(String, Vec<Found>)| {
+        let faces: Vec<Value> = found.iter().map(face).collect();
+        json!({"image": image, "faces": faces})
+    };
     let list: Vec<Value> = found.photos.iter().map(photo).collect();
     let again = with_file(&json!(list).to_string(), Detections::read).expect("detections");
     assert_eq!(again, found);

@@ -5,7 +5,7 @@
 
 use super::matching::Pair;
 use crate::error::Result;
-use crate::learn::metrics::{ranking::steps, roc_auc};
+use crate::learn::metrics::ranking::{Step, roc_auc, steps};
 
 /// How good a filter it is.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,19 +50,18 @@ impl Filter {
         if with_face == 0 || without == 0 {
             return Ok(None);
         }
-        let point = |step: crate::learn::metrics::ranking::Step| FilterPoint {
+        let point = |step: Step| FilterPoint {
             threshold: step.score,
             kept: step.true_positive as f64 / with_face as f64,
             passed: step.false_positive as f64 / without as f64,
         };
         let curve: Vec<_> = steps(&scores, &labels).into_iter().map(point).collect();
-        let kept = super::PASSED
-            .map(|share| kept(&curve, (share * without as f64).floor() / without as f64));
+        let kept = super::PASSED.map(|share| kept(&curve, share));
         Ok(Some(Self { with_face, without, kept, curve, auc: roc_auc(&scores, &labels)? }))
     }
 }
 
-/// What is kept above the first threshold at which more than a share passes.
+/// What is kept by the lowest threshold at which no more than a share passes.
 fn kept(curve: &[FilterPoint], share: f64) -> f64 {
     let within = curve.partition_point(|point| point.passed <= share);
     curve[..within].last().map_or(0.0, |point| point.kept)

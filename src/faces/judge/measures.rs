@@ -1,7 +1,7 @@
 //! How good detections are. Flows in: confidences and which are right. Flows out: the curve of recall,
 //! precision and false positives over thresholds, and what is read from it.
 
-use crate::learn::metrics::ranking::steps;
+use crate::learn::metrics::ranking::{Step, steps};
 
 /// What detections of at least a confidence are worth.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -29,7 +29,7 @@ pub(super) fn curve(
     faces: usize,
     images: usize,
 ) -> Vec<Point> {
-    let point = |step: crate::learn::metrics::ranking::Step| Point {
+    let point = |step: Step| Point {
         threshold: step.score,
         recall: step.true_positive as f64 / faces.max(1) as f64,
         precision: step.true_positive as f64 / (step.true_positive + step.false_positive) as f64,
