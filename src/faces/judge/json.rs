@@ -13,7 +13,7 @@ const FARTHEST: f64 = 1e6;
 /// What a value holds, or what is wrong with it.
 pub(super) type Parsed<T> = std::result::Result<T, String>;
 
-/// The name of a photo and what belongs to it, made of a file's JSON by `parse`.
+/// The photos that `parse` finds in a file's JSON; `name` says which image each is.
 ///
 /// Fails on files that are not there, on what is no JSON, on no photos and on a photo that comes twice.
 pub(super) fn read<T>(
