@@ -37,7 +37,9 @@ fn steps(c: &mut Criterion) {
         let mut group = c.benchmark_group(format!("faces, {}", kernels.name()));
         group.throughput(Throughput::Elements((WIDTH * HEIGHT) as u64));
         group.bench_function("resample by 0.9", |b| {
-            b.iter(|| black_box(resample::linear(kernels, &plane, [WIDTH * 9 / 10, HEIGHT * 9 / 10], 13)));
+            b.iter(|| {
+                black_box(resample::linear(kernels, &plane, [WIDTH * 9 / 10, HEIGHT * 9 / 10], 13))
+            });
         });
         let (mut workspace, mut out) = (Workspace::default(), Cells::default());
         group.bench_function("channels", |b| {

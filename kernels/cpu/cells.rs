@@ -174,7 +174,7 @@ unsafe fn sum_cells<B: Bytes>(gray: &Plane, out: &mut Sums) {
     out.fit(gray);
     let stride = out.stride;
     for y in 0..out.height {
-        let rows: [&[u8]; 4] = std::array::from_fn(|i| gray.from_row(CELL * y + i));
+        let rows: [&[u8]; 4] = std::array::from_fn(|i| gray.rows_from(CELL * y + i));
         let maps = &mut out.maps[y * stride * SUMMED..][..stride * SUMMED];
         let energy = &mut out.energy[y * stride..][..stride];
         let gray = &mut out.gray[y * stride..][..stride];

@@ -53,7 +53,7 @@ impl Plane {
     }
 
     /// Everything from the first pixel of row `y` on.
-    pub(super) fn from_row(&self, y: usize) -> &[u8] {
+    pub(super) fn rows_from(&self, y: usize) -> &[u8] {
         &self.bytes[y * self.width..]
     }
 }

@@ -430,7 +430,8 @@ fn run_faces(args: &FaceBench) -> Result<Outcome> {
         print_json(&times)?;
         return Ok(Outcome::Done);
     }
-    let mut table = Table::new(&["cascade", "threads", "Mpixel", "ms a photo", "ms a Mpixel", "faces"]);
+    let mut table =
+        Table::new(&["cascade", "threads", "Mpixel", "ms a photo", "ms a Mpixel", "faces"]);
     table.rows.extend(times.iter().map(|t| {
         let [mp, ms, each] = [t.megapixels, t.ms, t.ms_a_megapixel].map(|v| format!("{v:.2}"));
         vec![t.cascade.clone(), t.threads.to_string(), mp, ms, each, format!("{:.2}", t.faces)]

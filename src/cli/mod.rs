@@ -5,6 +5,7 @@ mod classify;
 mod compute;
 #[cfg(feature = "plots")]
 mod curves;
+mod faces;
 mod features;
 mod finetune;
 mod learn;
@@ -49,6 +50,9 @@ enum Command {
     Compare(learn::compare::Args),
     /// Scores photos with a trained classifier
     Predict(learn::predict::PhotoArgs),
+    /// Finds faces on photos, keeps photos of people, trains and judges detectors
+    #[command(subcommand)]
+    Faces(Box<faces::Command>),
     /// Looks at a network's description
     #[command(subcommand)]
     Net(net::Command),
@@ -81,6 +85,7 @@ pub fn main() -> ExitCode {
         Command::Forest(command) => learn::forest::run(&command),
         Command::Compare(args) => learn::compare::run(&args),
         Command::Predict(args) => learn::predict::run_photos(&args),
+        Command::Faces(command) => faces::run(&command),
         Command::Net(command) => net::run(&command),
         Command::Weights(command) => weights::run(&command),
         Command::Bench(command) => bench::run(&command),

@@ -74,7 +74,10 @@ impl Detector {
             Some(b'{') => soft::Cascade::read(path).map(Self::Soft),
             _ => {
                 let known = "ours (JSON), OpenCV's (XML) or ccv's (sqlite3)";
-                Err(Error::Invalid(format!("{}: no cascade: it is none of {known}", path.display())))
+                Err(Error::Invalid(format!(
+                    "{}: no cascade: it is none of {known}",
+                    path.display()
+                )))
             }
         }
     }
@@ -152,7 +155,8 @@ fn opencv_faces(
         kernels: Some(search.kernels),
         ..opencv::Settings::default()
     };
-    let face = |hit: &opencv::Hit| Face { rect: whole(hit.rect), confidence: hit.neighbours as f32 };
+    let face =
+        |hit: &opencv::Hit| Face { rect: whole(hit.rect), confidence: hit.neighbours as f32 };
     Ok(cascade.detect(picture, &settings)?.iter().map(face).collect())
 }
 

@@ -9,6 +9,7 @@
 //! crops, backgrounds → train → soft      truth, detections → judge
 //! ```
 
+pub mod bulk;
 pub mod detector;
 pub mod judge;
 pub mod opencv;

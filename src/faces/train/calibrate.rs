@@ -4,10 +4,12 @@
 //! photos that hold one object each on average, and as many without. Platt's sigmoid is fitted to whether
 //! each hit was right.
 
+use super::backgrounds::turned;
 use super::{Options, Set};
 use crate::error::{Error, Result};
-use crate::faces::rect::Rect;
-use crate::faces::soft::{Cascade, Settings};
+use crate::faces::judge::{self, Detections, Judgement, Label, Photo, Truth, judge};
+use crate::faces::rect::{Face, Rect};
+use crate::faces::soft::{Cascade, Hit, Settings};
 use crate::image::{GrayPicture, Limits, Size, decode_gray_file};
 use crate::learn::metrics::Platt;
 use crate::rng::Rng;
@@ -18,14 +20,23 @@ use std::path::{Path, PathBuf};
 /// What a cascade found in held-out pictures.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
-    /// Crops that were searched.
-    pub crops: usize,
-    /// Backgrounds that were searched, turned ones counted.
-    pub backgrounds: usize,
-    /// Score of each hit, and whether it was right; best first.
-    pub hits: Vec<(f32, bool)>,
+    /// How good that is; confidences are calibrated.
+    pub judgement: Judgement,
     /// Platt's (a, b).
     pub calibration: [f64; 2],
+}
+
+/// A searched picture: its name, where its object is, and what was found.
+struct Picture {
+    name: String,
+    object: Option<Rect>,
+    hits: Vec<Hit>,
+}
+
+impl Picture {
+    fn right(&self, hit: &Hit) -> bool {
+        self.object.is_some_and(|object| hit.rect().iou(&object) > 0.5)
+    }
 }
 
 /// Views of each background.
@@ -49,33 +60,50 @@ pub fn outcomes(
     for i in (1..order.len()).rev() {
         order.swap(i, rng.below(i + 1));
     }
-    let on_crops =
-        order.par_iter().take(views).map(|path| in_crop(cascade, path, options, &settings));
-    let on_photos = (0..views).into_par_iter().map(|i| {
-        let photo = decode_gray_file(&backgrounds[i / TURNS], &Limits::default())?;
-        let photo = super::backgrounds::turned(photo, i % TURNS);
-        let hits = cascade.detect(&photo, &settings);
-        Ok(hits.iter().map(|hit| (hit.score, false)).collect())
+    let crops = order.par_iter().take(views).map(|path| in_crop(cascade, path, options, &settings));
+    let photos = (0..views).into_par_iter().map(|i| {
+        let (path, turn) = (&backgrounds[i / TURNS], i % TURNS);
+        let photo = turned(decode_gray_file(path, &Limits::default())?, turn);
+        let name = format!("{}, turn {turn}", path.display());
+        Ok(Picture { name, object: None, hits: cascade.detect(&photo, &settings) })
     });
-    let found: Vec<Vec<(f32, bool)>> = on_crops.chain(on_photos).collect::<Result<_>>()?;
-    let mut hits = found.concat();
-    hits.sort_by(|a, b| b.0.total_cmp(&a.0));
-    let (scores, right): (Vec<f64>, Vec<bool>) = hits.iter().map(|h| (f64::from(h.0), h.1)).unzip();
+    let pictures: Vec<Picture> = crops.chain(photos).collect::<Result<_>>()?;
+    let calibration = calibrate(&pictures)?;
+    Ok(Outcome { judgement: judged(&pictures, calibration)?, calibration })
+}
+
+fn calibrate(pictures: &[Picture]) -> Result<[f64; 2]> {
+    let hit = |p: &Picture, hit: &Hit| (f64::from(hit.score), p.right(hit));
+    let hits = pictures.iter().flat_map(|p| p.hits.iter().map(move |h| hit(p, h)));
+    let (scores, right): (Vec<f64>, Vec<bool>) = hits.unzip();
     let fit = Platt::fit(&scores, &right).map_err(|e| {
         Error::Invalid(format!("the cascade cannot be calibrated on held-out pictures: {e}"))
     })?;
-    let calibration = [fit.slope, fit.offset];
-    Ok(Outcome { crops: order.len().min(views), backgrounds: views, hits, calibration })
+    Ok([fit.slope, fit.offset])
 }
 
-/// What is found in a crop, shrunk at random. A hit is right where it lies on the object by more than half of
-/// their union.
+fn judged(pictures: &[Picture], [slope, offset]: [f64; 2]) -> Result<Judgement> {
+    let platt = Platt { slope, offset };
+    let face = |hit: &Hit| {
+        let confidence = platt.probability(hit.score.into()) as f32;
+        Face { rect: hit.rect(), confidence }
+    };
+    let found = pictures.iter().map(|p| (p.name.clone(), p.hits.iter().map(face).collect()));
+    let photo = |p: &Picture| {
+        let label = |&object: &Rect| Label { region: object.into(), ..Label::default() };
+        Photo { image: p.name.clone(), source: None, faces: p.object.iter().map(label).collect() }
+    };
+    let truth = Truth { photos: pictures.iter().map(photo).collect() };
+    judge(&truth, &Detections::of(found), &judge::Options { fit: false, ..Default::default() })
+}
+
+/// What is found in a crop, shrunk at random.
 fn in_crop(
     cascade: &Cascade,
     path: &Path,
     options: &Options,
     settings: &Settings,
-) -> Result<Vec<(f32, bool)>> {
+) -> Result<Picture> {
     let crop = decode_gray_file(path, &Limits::default())?;
     let seed = crop.data.iter().fold(0u64, |sum, &v| sum.wrapping_mul(31) + u64::from(v));
     let window = options.framing.side * crop.width as f32;
@@ -96,5 +124,5 @@ fn in_crop(
         h: height * side,
     };
     let hits = cascade.detect(&picture, settings);
-    Ok(hits.iter().map(|hit| (hit.score, hit.rect().iou(&object) > 0.5)).collect())
+    Ok(Picture { name: path.display().to_string(), object: Some(object), hits })
 }

@@ -1,0 +1,129 @@
+//! `likenet faces detect`
+
+use super::super::{Outcome, print};
+use super::{SearchArgs, Searched, draw, forget, journal};
+use likenet::faces::Face;
+use likenet::report::Table;
+use likenet::{Error, Result};
+use rayon::prelude::*;
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    search: SearchArgs,
+    /// Write JSON: [{"image", "faces": [{"x", "y", "w", "h", "confidence"}]}], pixels of the upright photo;
+    /// - for standard output. An interrupted run leaves FILE.part, from which the same command goes on
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Write a line for each face: image,x,y,w,h,confidence; - for standard output
+    #[arg(long, value_name = "FILE")]
+    csv: Option<PathBuf>,
+    /// Write copies of the photos with the faces' boxes into this folder
+    #[arg(long, value_name = "DIR")]
+    draw: Option<PathBuf>,
+}
+
+pub fn run(args: &Args) -> Result<Outcome> {
+    let file = |out: &&PathBuf| out.as_os_str() != "-";
+    let out = args.json.iter().chain(&args.csv).find(file).or(args.draw.as_ref());
+    let journal = out.map(|out| journal(out));
+    let searched = args.search.search(journal.as_deref())?;
+    if let Some(path) = &args.json {
+        write(path, json(&searched)?)?;
+    }
+    if let Some(path) = &args.csv {
+        write(path, csv(&searched)?)?;
+    }
+    if let Some(folder) = &args.draw {
+        draw_all(&searched, folder)?;
+    }
+    if args.json.is_none() && args.csv.is_none() && args.draw.is_none() {
+        print(&table(&searched).text())?;
+    }
+    if let Some(journal) = &journal {
+        forget(journal)?;
+    }
+    eprintln!("{}", searched.summary());
+    Ok(searched.outcome())
+}
+
+#[derive(Serialize)]
+struct Entry {
+    image: String,
+    faces: Vec<Found>,
+}
+
+#[derive(Serialize)]
+struct Found {
+    x: f32,
+    y: f32,
+    w: f32,
+    h: f32,
+    confidence: f32,
+}
+
+impl Found {
+    fn new(face: &Face) -> Self {
+        let (tenth, fine) = (|v: f32| (10.0 * v).round() / 10.0, |v: f32| (1e4 * v).round() / 1e4);
+        let [x, y, w, h] = [face.rect.x, face.rect.y, face.rect.w, face.rect.h].map(tenth);
+        Self { x, y, w, h, confidence: fine(face.confidence) }
+    }
+}
+
+/// A photo to a line.
+fn json(searched: &Searched) -> Result<Vec<u8>> {
+    let mut lines = Vec::new();
+    for (photo, faces) in searched.faces() {
+        let image = photo.path.display().to_string();
+        let entry = Entry { image, faces: faces.iter().map(Found::new).collect() };
+        lines.push(serde_json::to_string(&entry).map_err(|e| Error::Invalid(e.to_string()))?);
+    }
+    Ok(format!("[{}]\n", lines.join(",\n")).into_bytes())
+}
+
+fn csv(searched: &Searched) -> Result<Vec<u8>> {
+    let mut out = csv::Writer::from_writer(vec![]);
+    let wrong = |e: csv::Error| Error::Invalid(e.to_string());
+    out.write_record(["image", "x", "y", "w", "h", "confidence"]).map_err(wrong)?;
+    for (photo, faces) in searched.faces() {
+        let image = photo.path.display().to_string();
+        for Found { x, y, w, h, confidence } in faces.iter().map(Found::new) {
+            out.serialize((&image, x, y, w, h, confidence)).map_err(wrong)?;
+        }
+    }
+    out.into_inner().map_err(|e| Error::Invalid(e.to_string()))
+}
+
+fn table(searched: &Searched) -> Table {
+    let mut table = Table::new(&["photo", "x", "y", "w", "h", "confidence"]);
+    for (photo, faces) in searched.faces() {
+        for face in faces {
+            let rect = [face.rect.x, face.rect.y, face.rect.w, face.rect.h];
+            let mut row = vec![photo.path.display().to_string()];
+            row.extend(rect.map(|v| format!("{v:.0}")));
+            row.push(format!("{:.3}", face.confidence));
+            table.rows.push(row);
+        }
+    }
+    table
+}
+
+fn draw_all(searched: &Searched, folder: &Path) -> Result<()> {
+    let photos: Vec<_> = searched.faces().filter(|(_, faces)| !faces.is_empty()).collect();
+    photos
+        .par_iter()
+        .try_for_each(|(photo, faces)| draw::boxes(&photo.path, faces, &folder.join(&photo.below)))
+}
+
+/// Writes a file at once, or to standard output.
+fn write(path: &Path, bytes: Vec<u8>) -> Result<()> {
+    if path.as_os_str() == "-" {
+        let text = String::from_utf8_lossy(&bytes);
+        return print(text.trim_end());
+    }
+    Ok(weights_tools::write_atomically(path, |out| {
+        out.write_all(&bytes).map_err(weights_tools::Error::io(path, "write"))
+    })?)
+}

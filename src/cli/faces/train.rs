@@ -1,0 +1,174 @@
+//! `likenet faces train`
+
+use super::super::{Outcome, print};
+use super::eval::{curves, write_page};
+use super::{draw, forget, journal};
+use indicatif::{ProgressBar, ProgressStyle};
+use likenet::faces::train::{self, Boosting, Framing, Options, Step, Trained};
+use likenet::report::{self, Table};
+use likenet::{Error, Result};
+use std::path::{Path, PathBuf};
+
+/// Trains a cascade on crops of an object (faces, cats, logos) and on photos without it.
+///
+/// Each crop shows one object, all in the same pose: eyes, ears or corners at the same place. --crop says which
+/// square of a crop the detector's window is. An interrupted training goes on after its last whole round.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Folder (or list) of crops, at least 20; some thousands are better
+    #[arg(long, value_name = "DIR")]
+    faces: PathBuf,
+    /// Folder (or list) of photos without the object, at least 10; some hundreds are better
+    #[arg(long, value_name = "DIR")]
+    backgrounds: PathBuf,
+    /// The cascade to write
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// The window in a crop: its middle, and its side as a part of the crop's width. For aligned faces of 112 x
+    /// 112 pixels with the eyes at 46 % of the height: 0.5,0.554,0.857
+    #[arg(long, value_name = "X,Y,SIDE", default_value = "0.5,0.5,1", value_parser = numbers::<3>)]
+    crop: [f32; 3],
+    /// Where the object lies in the window, as parts of its side: the box that is reported. For the same faces,
+    /// hairline to chin: 0.078,-0.041,0.844,1.116
+    #[arg(long, value_name = "X,Y,W,H", default_value = "0,0,1,1", value_parser = numbers::<4>, allow_hyphen_values = true)]
+    object: [f32; 4],
+    /// Trees of each round; each trains anew on what fooled the round before
+    #[arg(long, value_name = "N,…", value_delimiter = ',', default_value = "32,128,512,2048")]
+    rounds: Vec<usize>,
+    /// Random variations of each crop
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    copies: usize,
+    /// Most windows without the object that are kept
+    #[arg(long, value_name = "N", default_value_t = 40_000)]
+    negatives: usize,
+    /// Degrees that variations roll, either way
+    #[arg(long, value_name = "DEGREES", default_value_t = 20.0)]
+    roll: f32,
+    /// The object's mirror image is no such object
+    #[arg(long)]
+    no_mirror: bool,
+    /// AdaBoost's kind
+    #[arg(long, value_enum, default_value_t = BoostingArg::Real)]
+    boosting: BoostingArg,
+    /// Seed of everything random
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Folder for the report: a page, the ROC, the first trees' cells over the mean crop [default: FILE.report]
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum BoostingArg {
+    /// Leaves are half the logarithm of the weights' ratio
+    Real,
+    /// Leaves are the weights' normalised difference
+    Gentle,
+}
+
+fn numbers<const N: usize>(text: &str) -> std::result::Result<[f32; N], String> {
+    let numbers: Option<Vec<f32>> = text.split(',').map(|v| v.trim().parse().ok()).collect();
+    let finite = numbers.filter(|n| n.iter().all(|v| v.is_finite()));
+    finite.and_then(|n| n.try_into().ok()).ok_or(format!("needs {N} numbers with commas between"))
+}
+
+impl Args {
+    fn options(&self) -> Options {
+        let [x, y, side] = self.crop;
+        let mut options = Options {
+            framing: Framing { centre: [x, y], side },
+            object: self.object,
+            copies: self.copies,
+            rounds: self.rounds.clone(),
+            negatives: self.negatives,
+            seed: self.seed,
+            ..Options::default()
+        };
+        options.augment.roll = self.roll;
+        options.augment.mirror = !self.no_mirror;
+        options.learner.boosting = match self.boosting {
+            BoostingArg::Real => Boosting::Real,
+            BoostingArg::Gentle => Boosting::Gentle,
+        };
+        options
+    }
+}
+
+pub fn run(args: &Args) -> Result<Outcome> {
+    let state = journal(&args.out);
+    let options = args.options();
+    let bar = ProgressBar::new(0);
+    if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len} trees  {eta} left") {
+        bar.set_style(style);
+    }
+    let mut tell = |step: Step| match step {
+        Step::Listed(crops, backgrounds) => {
+            eprintln!("{crops} crops, {backgrounds} backgrounds; a tenth of each is held out");
+        }
+        Step::Round(round, positives, negatives) => {
+            let (round, all) = (round + 1, options.rounds.len());
+            bar.suspend(|| eprintln!("round {round} of {all}: {positives} windows with the object, {negatives} without"));
+        }
+        Step::Trees(done, all) => {
+            bar.set_length(all as u64);
+            bar.set_position(done as u64);
+        }
+        Step::Rates(hit, false_positive) => {
+            let (hit, wrong) = (100.0 * hit, 100.0 * false_positive);
+            bar.suspend(|| {
+                eprintln!(
+                    "  finds {hit:.2} % of held-out windows, takes {wrong:.2} % of its negatives"
+                );
+            });
+        }
+        Step::Calibrating => bar.suspend(|| eprintln!("calibrating on held-out pictures")),
+    };
+    let trained = train::train(&args.faces, &args.backgrounds, &options, Some(&state), &mut tell)?;
+    bar.finish_and_clear();
+    let text = trained.cascade.to_text();
+    write(&args.out, text.as_bytes())?;
+    let folder = args.report.clone().unwrap_or_else(|| {
+        let mut name = args.out.as_os_str().to_os_string();
+        name.push(".report");
+        name.into()
+    });
+    write_report(&trained, &folder)?;
+    forget(&state)?;
+    let (bytes, trees) = (text.len(), trained.cascade.trees.len());
+    print(&format!(
+        "{}: {trees} trees, {bytes} bytes; report: {}",
+        args.out.display(),
+        folder.join("index.html").display()
+    ))?;
+    Ok(Outcome::Done)
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    Ok(weights_tools::write_atomically(path, |out| {
+        out.write_all(bytes).map_err(weights_tools::Error::io(path, "write"))
+    })?)
+}
+
+fn write_report(trained: &Trained, folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
+    let mut rounds =
+        Table::new(&["round", "trees", "with", "without", "hit rate", "false positives"]);
+    rounds.rows.extend(trained.rounds.iter().enumerate().map(|(i, r)| {
+        let counts = [i + 1, r.trees, r.positives, r.negatives].map(|n| n.to_string());
+        let rates = [r.hit_rate, r.false_positive_rate].map(|v| format!("{v:.4}"));
+        [&counts[..], &rates].concat()
+    }));
+    draw::trees(&trained.cascade, &trained.mean, &folder.join("trees.png"))?;
+    let judged = [("held-out pictures", &trained.outcomes.judgement)];
+    let page = format!(
+        "<h1>A cascade's training</h1>\n<p>\"With\" and \"without\": windows that show the object, and that don't. \
+         Hit rate: part of held-out windows that are found. False positives: part of the windows without \
+         that are taken.</p>\n{}<h2>The first trees</h2>\n<p>The cells that each tree asks about, over the \
+         mean crop: its root with a thick frame. Blue to green: directions of edges; orange: energy; red: \
+         brightness.</p>\n<figure><img src=\"trees.png\" alt=\"The first trees' cells\"></figure>\n{}{}",
+        rounds.html(),
+        report::faces::html(&judged),
+        curves(&judged, folder)?
+    );
+    write_page("A cascade's training", &page, folder)
+}
