@@ -21,7 +21,7 @@ use std::ops::Range;
 pub const BLOCK: usize = 16;
 
 /// Windows of a block that are better tested one by one.
-const FEW: u32 = 1;
+const FEW: u32 = 2;
 
 /// What a node looks at.
 ///
@@ -49,7 +49,7 @@ pub struct Node<F> {
     /// What the feature's value is compared with.
     pub threshold: f32,
     /// The tree's node that each side leads to; 0 where it is a leaf.
-    pub next: [u32; 2],
+    pub next: [u16; 2],
     /// The leaf of each side.
     pub leaf: [f32; 2],
 }
@@ -109,7 +109,7 @@ impl<F: Feature> Cascade<F> {
             let first = cascade.trees.len();
             for tree in &stage.trees {
                 let from = cascade.nodes.len();
-                let forward = |i: usize, to: u32| to == 0 || i < to as usize && (to as usize) < tree.len();
+                let forward = |i: usize, to: u16| to == 0 || i < to as usize && (to as usize) < tree.len();
                 let links = tree.iter().enumerate().flat_map(|(i, n)| n.next.map(|to| (i, to)));
                 assert!(!tree.is_empty() && links.into_iter().all(|(i, to)| forward(i, to)));
                 cascade.nodes.extend(tree);
@@ -183,7 +183,7 @@ impl<F: Feature> Cascade<F> {
                     let node = &tree[at];
                     let low = node.feature.value(window, norm) < node.threshold;
                     let side = usize::from(!low);
-                    at = node.next[side] as usize;
+                    at = usize::from(node.next[side]);
                     if at == 0 {
                         break node.leaf[side];
                     }
@@ -302,18 +302,16 @@ impl<F: Feature> Cascade<F> {
         unsafe {
             let mut sums = S::nothing();
             for tree in &self.trees[trees.clone()] {
-                let mut leaf = S::splat(0.0);
-                let mut at = leaf;
-                for (number, node) in (0u16..).zip(&self.nodes[tree.clone()]) {
+                let (root, others) = self.nodes[tree.clone()].split_first().expect("a node");
+                let value = root.feature.values(windows, norms);
+                let mut leaf = value.side(root.threshold, root.leaf[0], root.leaf[1]);
+                let mut at = value.side(root.threshold, f32::from(root.next[0]), f32::from(root.next[1]));
+                for (number, node) in (1u16..).zip(others) {
                     let value = node.feature.values(windows, norms);
                     let own = value.side(node.threshold, node.leaf[0], node.leaf[1]);
-                    if tree.len() == 1 {
-                        leaf = own;
-                        break;
-                    }
-                    let [low, high] = node.next.map(|next| next as f32);
+                    let next = value.side(node.threshold, f32::from(node.next[0]), f32::from(node.next[1]));
                     leaf = at.choose(f32::from(number), own, leaf);
-                    at = at.choose(f32::from(number), value.side(node.threshold, low, high), at);
+                    at = at.choose(f32::from(number), next, at);
                 }
                 sums = leaf.added(sums);
             }

@@ -4,7 +4,7 @@
 
 use super::cascade::Feature;
 use super::simd::Simd;
-use super::windows::{AROUND, cell_corners};
+use super::windows::{AROUND, cell};
 use std::array::from_fn;
 
 /// A grid of 3 × 3 cells, and the patterns that count. The value is 0 for those and 1 for the others.
@@ -20,13 +20,12 @@ pub struct Lbp {
 unsafe impl Feature for Lbp {
     #[inline(always)]
     fn value(&self, window: &[i32], _: f32) -> f32 {
-        let sums: [i32; 9] = from_fn(|cell| {
-            let [a, b, c, d] =
-                cell_corners(cell).map(|corner| window[self.corners[corner] as usize]);
+        let sums: [i32; 9] = from_fn(|i| {
+            let [a, b, c, d] = cell(&self.corners, i).map(|corner| window[corner as usize]);
             a.wrapping_sub(b).wrapping_sub(c).wrapping_add(d)
         });
         let pattern =
-            AROUND.iter().fold(0, |bits, &cell| bits << 1 | u32::from(sums[cell] >= sums[4]));
+            AROUND.iter().fold(0, |bits, &i| bits << 1 | u32::from(sums[i] >= sums[4]));
         (!self.patterns[(pattern >> 5) as usize] >> (pattern & 31) & 1) as f32
     }
 

@@ -73,9 +73,9 @@ pub(super) const AROUND: [usize; 8] = [0, 1, 2, 5, 8, 7, 6, 3];
 
 /// A cell's corners among the grid's: upper left, upper right, lower left, lower right.
 #[inline(always)]
-pub(super) fn cell_corners(cell: usize) -> [usize; 4] {
+pub(super) fn cell<T: Copy>(grid: &[T; 16], cell: usize) -> [T; 4] {
     let first = cell / 3 * 4 + cell % 3;
-    [first, first + 1, first + 4, first + 5]
+    [grid[first], grid[first + 1], grid[first + 4], grid[first + 5]]
 }
 
 /// `area · Σp² − (Σp)²`: the variance times the squared area. The sum of squares has 32 bits without a sign.
@@ -148,13 +148,13 @@ macro_rules! plain_windows {
 
             #[inline(always)]
             unsafe fn local_patterns(corners: [*const i32; 16], patterns: &[u32; 8]) -> Self {
-                use $crate::cpu::windows::{AROUND, cell_corners};
+                use $crate::cpu::windows::{AROUND, cell};
                 // SAFETY: the caller's promise.
-                let cell = |i| unsafe { rectangles(cell_corners(i).map(|corner| corners[corner])) };
-                let centre = cell(4);
+                let sums = |i| unsafe { rectangles(cell(&corners, i)) };
+                let centre = sums(4);
                 let mut found = [0u32; $lanes];
                 for around in AROUND {
-                    let sums = cell(around);
+                    let sums = sums(around);
                     found = std::array::from_fn(|i| found[i] << 1 | u32::from(sums[i] >= centre[i]));
                 }
                 let absent = |p: u32| !patterns[(p >> 5 & 7) as usize] >> (p & 31) & 1;
@@ -197,7 +197,7 @@ mod neon {
 
 #[cfg(target_arch = "x86_64")]
 mod avx2 {
-    use super::{AROUND, Windows, cell_corners};
+    use super::{AROUND, Windows, cell};
     use std::arch::x86_64::*;
 
     // SAFETY: the trait's callers promise the set and the pointers.
@@ -270,20 +270,7 @@ mod avx2 {
                 let (sums, squares) = (rectangles(sums), rectangles(squares));
                 let [s, q] = [sums, squares]
                     .map(|v| [_mm256_castsi256_si128(v), _mm256_extracti128_si256::<1>(v)]);
-                let (area, ten) = (_mm256_set1_pd(area), _mm256_set1_pd(0.1));
-                let half = |s: __m128i, q: __m128i| {
-                    // A number without a sign is 2³¹ more than what its bits are with the highest turned.
-                    let turned = _mm_xor_si128(q, _mm_set1_epi32(i32::MIN));
-                    let q = _mm256_add_pd(_mm256_cvtepi32_pd(turned), _mm256_set1_pd(2147483648.0));
-                    let s = _mm256_cvtepi32_pd(s);
-                    let spread = _mm256_sub_pd(_mm256_mul_pd(area, q), _mm256_mul_pd(s, s));
-                    let norm = _mm256_div_pd(_mm256_set1_pd(1.0), _mm256_sqrt_pd(spread));
-                    let norm = _mm256_cvtpd_ps(norm);
-                    let size = _mm256_mul_pd(area, _mm256_cvtps_pd(norm));
-                    // Neither a negative spread, whose norm is NaN, nor 0, whose norm is infinite, is below.
-                    (norm, _mm256_movemask_pd(_mm256_cmp_pd::<_CMP_LT_OQ>(size, ten)) as u32)
-                };
-                let (low, high) = (half(s[0], q[0]), half(s[1], q[1]));
+                let (low, high) = (half(s[0], q[0], area), half(s[1], q[1], area));
                 (_mm256_set_m128(high.0, low.0), low.1 | high.1 << 4)
             }
         }
@@ -292,12 +279,11 @@ mod avx2 {
         unsafe fn local_patterns(corners: [*const i32; 16], patterns: &[u32; 8]) -> Self {
             // SAFETY: the caller's promise.
             unsafe {
-                let cell = |i| rectangles(cell_corners(i).map(|corner| corners[corner]));
-                let centre = cell(4);
+                let centre = rectangles(cell(&corners, 4));
                 let mut found = _mm256_setzero_si256();
                 for (around, bit) in AROUND.into_iter().zip([128, 64, 32, 16, 8, 4, 2, 1]) {
                     // The bits of cells whose sum is less.
-                    let less = _mm256_cmpgt_epi32(centre, cell(around));
+                    let less = _mm256_cmpgt_epi32(centre, rectangles(cell(&corners, around)));
                     found = _mm256_or_si256(found, _mm256_and_si256(less, _mm256_set1_epi32(bit)));
                 }
                 let found = _mm256_xor_si256(found, _mm256_set1_epi32(255));
@@ -320,11 +306,34 @@ mod avx2 {
             _mm256_add_epi32(_mm256_sub_epi32(a, b), _mm256_sub_epi32(d, c))
         }
     }
+
+    /// The norms of half the windows, and their bits.
+    ///
+    /// # Safety
+    /// The machine has the set.
+    #[inline(always)]
+    unsafe fn half(s: __m128i, q: __m128i, area: f64) -> (__m128, u32) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let area = _mm256_set1_pd(area);
+            // A number without a sign is 2³¹ more than what its bits are with the highest turned.
+            let turned = _mm_xor_si128(q, _mm_set1_epi32(i32::MIN));
+            let q = _mm256_add_pd(_mm256_cvtepi32_pd(turned), _mm256_set1_pd(2147483648.0));
+            let s = _mm256_cvtepi32_pd(s);
+            let spread = _mm256_sub_pd(_mm256_mul_pd(area, q), _mm256_mul_pd(s, s));
+            let norm = _mm256_div_pd(_mm256_set1_pd(1.0), _mm256_sqrt_pd(spread));
+            let norm = _mm256_cvtpd_ps(norm);
+            let size = _mm256_mul_pd(area, _mm256_cvtps_pd(norm));
+            // Neither a negative spread, whose norm is NaN, nor 0, whose norm is infinite, is below.
+            let rough = _mm256_cmp_pd::<_CMP_LT_OQ>(size, _mm256_set1_pd(0.1));
+            (norm, _mm256_movemask_pd(rough) as u32)
+        }
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
 mod avx512 {
-    use super::{AROUND, Windows, cell_corners};
+    use super::{AROUND, Windows, cell};
     use std::arch::x86_64::*;
 
     // SAFETY: the trait's callers promise the set and the pointers.
@@ -398,17 +407,7 @@ mod avx512 {
                 let (sums, squares) = (rectangles(sums), rectangles(squares));
                 let [s, q] = [sums, squares]
                     .map(|v| [_mm512_castsi512_si256(v), _mm512_extracti64x4_epi64::<1>(v)]);
-                let (area, ten) = (_mm512_set1_pd(area), _mm512_set1_pd(0.1));
-                let half = |s: __m256i, q: __m256i| {
-                    let (s, q) = (_mm512_cvtepi32_pd(s), _mm512_cvtepu32_pd(q));
-                    let spread = _mm512_sub_pd(_mm512_mul_pd(area, q), _mm512_mul_pd(s, s));
-                    let norm = _mm512_div_pd(_mm512_set1_pd(1.0), _mm512_sqrt_pd(spread));
-                    let norm = _mm512_cvtpd_ps(norm);
-                    let size = _mm512_mul_pd(area, _mm512_cvtps_pd(norm));
-                    // Neither a negative spread, whose norm is NaN, nor 0, whose norm is infinite, is below.
-                    (norm, u32::from(_mm512_cmp_pd_mask::<_CMP_LT_OQ>(size, ten)))
-                };
-                let (low, high) = (half(s[0], q[0]), half(s[1], q[1]));
+                let (low, high) = (half(s[0], q[0], area), half(s[1], q[1], area));
                 let norms = _mm512_castpd256_pd512(_mm256_castps_pd(low.0));
                 let norms = _mm512_insertf64x4::<1>(norms, _mm256_castps_pd(high.0));
                 (_mm512_castpd_ps(norms), low.1 | high.1 << 8)
@@ -419,11 +418,10 @@ mod avx512 {
         unsafe fn local_patterns(corners: [*const i32; 16], patterns: &[u32; 8]) -> Self {
             // SAFETY: the caller's promise.
             unsafe {
-                let cell = |i| rectangles(cell_corners(i).map(|corner| corners[corner]));
-                let centre = cell(4);
+                let centre = rectangles(cell(&corners, 4));
                 let mut found = _mm512_setzero_si512();
                 for (around, bit) in AROUND.into_iter().zip([128, 64, 32, 16, 8, 4, 2, 1]) {
-                    let as_large = _mm512_cmpge_epi32_mask(cell(around), centre);
+                    let as_large = _mm512_cmpge_epi32_mask(rectangles(cell(&corners, around)), centre);
                     let bit = _mm512_set1_epi32(bit);
                     found = _mm512_mask_or_epi32(found, as_large, found, bit);
                 }
@@ -445,6 +443,26 @@ mod avx512 {
         unsafe {
             let [a, b, c, d] = corners.map(|corner| _mm512_loadu_si512(corner.cast()));
             _mm512_add_epi32(_mm512_sub_epi32(a, b), _mm512_sub_epi32(d, c))
+        }
+    }
+
+    /// The norms of half the windows, and their bits.
+    ///
+    /// # Safety
+    /// The machine has the set.
+    #[inline(always)]
+    unsafe fn half(s: __m256i, q: __m256i, area: f64) -> (__m256, u32) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let area = _mm512_set1_pd(area);
+            let (s, q) = (_mm512_cvtepi32_pd(s), _mm512_cvtepu32_pd(q));
+            let spread = _mm512_sub_pd(_mm512_mul_pd(area, q), _mm512_mul_pd(s, s));
+            let norm = _mm512_div_pd(_mm512_set1_pd(1.0), _mm512_sqrt_pd(spread));
+            let norm = _mm512_cvtpd_ps(norm);
+            let size = _mm512_mul_pd(area, _mm512_cvtps_pd(norm));
+            // Neither a negative spread, whose norm is NaN, nor 0, whose norm is infinite, is below.
+            let rough = _mm512_cmp_pd_mask::<_CMP_LT_OQ>(size, _mm512_set1_pd(0.1));
+            (norm, u32::from(rough))
         }
     }
 }

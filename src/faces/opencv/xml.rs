@@ -93,7 +93,7 @@ fn stage<F>(
             let (n, m) = (nodes.len(), leaves.len());
             return Err(format!("{n} numbers of nodes and {m} leaves: want {length} a node, and one leaf more"));
         }
-        let side = |own: usize, link: f64| -> Result<(u32, f32)> {
+        let side = |own: usize, link: f64| -> Result<(u16, f32)> {
             match whole(link)? {
                 link @ ..=0 => Ok((0, *pick(&leaves, "leaf", -link as f64)? as f32)),
                 link => Ok((forward(own, link, count)?, 0.0)),
@@ -145,7 +145,7 @@ fn before(root: Element, size: Element) -> Result<Cascade> {
 }
 
 /// One side of a node in the format before: the node that it leads to, or 0 and its leaf.
-fn side(node: Element, side: &str, own: usize, count: usize) -> Result<(u32, f32)> {
+fn side(node: Element, side: &str, own: usize, count: usize) -> Result<(u16, f32)> {
     if let Ok(leaf) = child(node, &format!("{side}_val")) {
         return Ok((0, number(leaf)? as f32));
     }
@@ -154,11 +154,11 @@ fn side(node: Element, side: &str, own: usize, count: usize) -> Result<(u32, f32
 }
 
 /// A link to a later node of the tree: so no walk through a tree goes round.
-fn forward(own: usize, link: i64, count: usize) -> Result<u32> {
+fn forward(own: usize, link: i64, count: usize) -> Result<u16> {
     if link <= own as i64 || link >= count as i64 {
         return Err(format!("a link to node {link}: want a later one of {count}"));
     }
-    Ok(link as u32)
+    u16::try_from(link).map_err(|_| format!("a link to node {link}: a tree has fewer"))
 }
 
 fn haar_feature(feature: Element, window: [usize; 2]) -> Result<haar::Feature> {
