@@ -8,9 +8,8 @@
 //!
 //! Rooms import only from floors below: `shape`, `error`, `rng`, `layer` (what things are), then
 //! `tensor` and `image` (data), [`backend`] (where operations run), [`net`] (networks), [`features`]
-//! (photos through networks), [`learn`] (classifiers on features), [`faces`] (where they are), [`data`], [`solver`] and [`report`] (what
-//! training needs), [`training`] and
-//! the program.
+//! (photos through networks), [`learn`] (classifiers on features), [`faces`] (where faces are), [`data`],
+//! [`solver`] and [`report`] (what training needs), [`training`] and the program.
 
 #![forbid(unsafe_code)]
 

@@ -109,7 +109,8 @@ impl<F: Feature> Cascade<F> {
             let first = cascade.trees.len();
             for tree in &stage.trees {
                 let from = cascade.nodes.len();
-                let forward = |i: usize, to: u16| to == 0 || i < to as usize && (to as usize) < tree.len();
+                let forward =
+                    |i: usize, to: u16| to == 0 || i < to as usize && (to as usize) < tree.len();
                 let links = tree.iter().enumerate().flat_map(|(i, n)| n.next.map(|to| (i, to)));
                 assert!(!tree.is_empty() && links.into_iter().all(|(i, to)| forward(i, to)));
                 cascade.nodes.extend(tree);
@@ -222,7 +223,8 @@ impl<F: Feature> SimdOp for Blocks<'_, F> {
                 continue;
             }
             // SAFETY: as above.
-            let (stage, sums) = unsafe { cascade.together(tables.as_ptr(), norms, &mut alive, &mut skip) };
+            let (stage, sums) =
+                unsafe { cascade.together(tables.as_ptr(), norms, &mut alive, &mut skip) };
             if alive == 0 {
                 continue;
             }
@@ -305,11 +307,16 @@ impl<F: Feature> Cascade<F> {
                 let (root, others) = self.nodes[tree.clone()].split_first().expect("a node");
                 let value = root.feature.values(windows, norms);
                 let mut leaf = value.side(root.threshold, root.leaf[0], root.leaf[1]);
-                let mut at = value.side(root.threshold, f32::from(root.next[0]), f32::from(root.next[1]));
+                let mut at =
+                    value.side(root.threshold, f32::from(root.next[0]), f32::from(root.next[1]));
                 for (number, node) in (1u16..).zip(others) {
                     let value = node.feature.values(windows, norms);
                     let own = value.side(node.threshold, node.leaf[0], node.leaf[1]);
-                    let next = value.side(node.threshold, f32::from(node.next[0]), f32::from(node.next[1]));
+                    let next = value.side(
+                        node.threshold,
+                        f32::from(node.next[0]),
+                        f32::from(node.next[1]),
+                    );
                     leaf = at.choose(f32::from(number), own, leaf);
                     at = at.choose(f32::from(number), next, at);
                 }
@@ -328,4 +335,130 @@ fn visited(lanes: usize, failed: u32, skip: &mut bool) -> u32 {
         *skip = visit && failed >> i & 1 == 1;
         visited | u32::from(visit) << i
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::haar::Haar;
+    use super::super::integral::{Layout, integrals};
+    use super::super::lbp::Lbp;
+    use super::super::table::available;
+    use super::*;
+    use std::array::from_fn;
+
+    /// Numbers below `n` (Knuth's MMIX generator).
+    struct Numbers(u64);
+
+    impl Numbers {
+        fn below(&mut self, n: usize) -> usize {
+            self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (self.0 >> 33) as usize % n
+        }
+
+        fn signed(&mut self) -> f32 {
+            self.below(2001) as f32 / 1000.0 - 1.0
+        }
+    }
+
+    const SIDE: usize = 12;
+    const WIDTH: usize = 83;
+    const HEIGHT: usize = 40;
+
+    fn haar(n: &mut Numbers, layout: &Layout) -> Haar {
+        let mut corners = [[0; 4]; 3];
+        for corners in &mut corners {
+            let (x, y) = (n.below(SIDE - 4), n.below(SIDE - 4));
+            let (w, h) = (1 + n.below(4), 1 + n.below(4));
+            let places = [[x, y], [x + w, y], [x, y + h], [x + w, y + h]];
+            *corners = places.map(|[x, y]| layout.at(y, x) as u32);
+        }
+        let third = if n.below(2) == 0 { 0.0 } else { n.signed() };
+        Haar { corners, weights: [n.signed(), n.signed(), third] }
+    }
+
+    fn lbp(n: &mut Numbers, layout: &Layout) -> Lbp {
+        let (x, y, w, h) = (n.below(4), n.below(4), 1 + n.below(2), 1 + n.below(2));
+        let corners = from_fn(|i| layout.at(y + i / 4 * h, x + i % 4 * w) as u32);
+        Lbp { corners, patterns: from_fn(|_| n.below(1 << 31) as u32 | (n.below(2) as u32) << 31) }
+    }
+
+    /// Trees of one to four nodes, whose links go anywhere later.
+    fn tree<F>(
+        n: &mut Numbers,
+        threshold: Option<f32>,
+        feature: &mut impl FnMut(&mut Numbers) -> F,
+    ) -> Vec<Node<F>> {
+        let count = 1 + n.below(4);
+        let link = |n: &mut Numbers, own: usize| match own + n.below(count - own) {
+            next if next == own => 0,
+            next => next as u16,
+        };
+        let node = |own: usize| Node {
+            feature: feature(n),
+            threshold: threshold.unwrap_or_else(|| 0.2 * n.signed()),
+            next: [link(n, own), link(n, own)],
+            leaf: [n.signed(), n.signed()],
+        };
+        (0..count).map(node).collect()
+    }
+
+    /// Every set finds what the plain loop finds, to the last bit; returns how many that is.
+    fn compare<F: Feature>(cascade: &Cascade<F>, layout: &Layout, tables: &[i32]) -> usize {
+        let mut found = 0;
+        let most = (WIDTH + 1 - SIDE).div_ceil(layout.step);
+        for (y, windows) in [(0, most), (6, most), (22, 1), (10, 17), (HEIGHT - SIDE, most)] {
+            let mut want = Vec::new();
+            cascade.scan(tables, layout.at(y, 0), windows, &mut want);
+            for kernels in available() {
+                let mut got = Vec::new();
+                cascade.scan_blocks(kernels, tables, layout.at(y, 0), windows, &mut got);
+                assert_eq!(got, want, "{}, row {y}", kernels.name());
+            }
+            found += want.len();
+        }
+        found
+    }
+
+    #[test]
+    fn every_set_does_as_the_plain_loop() {
+        let mut n = Numbers(5);
+        // Left flat enough in places that windows are refused for it.
+        let pixels: Vec<u8> = (0..HEIGHT * WIDTH)
+            .map(|i| if i % WIDTH < 30 { 99 } else { n.below(256) as u8 })
+            .collect();
+        let mut found = [0; 2];
+        for round in 0..40 {
+            let layout = Layout::new(HEIGHT, WIDTH, 1 + round % 2, false);
+            let mut tables = vec![0; layout.len()];
+            integrals(&layout, WIDTH, &pixels, &mut tables);
+            let inner = [[1, 1], [SIDE - 1, 1], [1, SIDE - 1], [SIDE - 1, SIDE - 1]];
+            let corners = inner.map(|[x, y]| layout.at(y, x) as u32);
+            let area = ((SIDE - 2) * (SIDE - 2)) as u32;
+            let contrast = Contrast { corners, squares: layout.plane() as u32, area };
+            let mut haar = |n: &mut Numbers| haar(n, &layout);
+            let mut lbp = |n: &mut Numbers| lbp(n, &layout);
+            let (mut haars, mut lbps) = (Vec::new(), Vec::new());
+            for _ in 0..1 + n.below(4) {
+                let threshold = n.signed() - 0.3;
+                let trees = (0..3).map(|_| tree(&mut n, None, &mut haar)).collect();
+                haars.push(Stage { trees, threshold });
+                let trees = (0..3).map(|_| tree(&mut n, Some(0.5), &mut lbp)).collect();
+                lbps.push(Stage { trees, threshold });
+            }
+            found[0] += compare(&Cascade::new(&haars, Some(contrast)), &layout, &tables);
+            found[1] += compare(&Cascade::new(&lbps, None), &layout, &tables);
+        }
+        assert!(found.iter().all(|&n| n > 300), "{found:?}");
+    }
+
+    #[test]
+    fn a_window_that_fails_at_once_takes_its_neighbour_along() {
+        let mut skip = false;
+        assert_eq!(visited(8, 0b0110_0111, &mut skip), 0b1011_0101);
+        assert!(!skip);
+        // The last one's neighbour is in the next block.
+        assert_eq!(visited(8, 0b1000_0000, &mut skip), 0b1111_1111);
+        assert!(skip);
+        assert_eq!(visited(8, 0b0000_0011, &mut skip), 0b1111_1010);
+    }
 }

@@ -59,7 +59,9 @@ impl Layout {
 /// When the picture or `tables` does not fit the layout.
 pub fn integrals(layout: &Layout, width: usize, pixels: &[u8], tables: &mut [i32]) {
     let rows = pixels.len() / width;
-    assert!(pixels.len() == rows * width && rows < layout.rows && width / layout.step < layout.pitch);
+    assert!(
+        pixels.len() == rows * width && rows < layout.rows && width / layout.step < layout.pitch
+    );
     assert!(tables.len() >= layout.len());
     match layout.step {
         1 => upright::<1>(layout, width, pixels, tables),
@@ -78,7 +80,8 @@ fn upright<const STEP: usize>(l: &Layout, width: usize, pixels: &[u8], tables: &
     squares[..l.row()].fill(0);
     let starts = (0..).step_by(l.row());
     for (start, pixels) in starts.zip(pixels.chunks_exact(width)) {
-        let [s, q] = [&mut *sums, &mut *squares].map(|t| t[start..][..2 * l.row()].split_at_mut(l.row()));
+        let [s, q] =
+            [&mut *sums, &mut *squares].map(|t| t[start..][..2 * l.row()].split_at_mut(l.row()));
         let (mut sum, mut square) = (0i32, 0i32);
         (s.1[0], q.1[0]) = (0, 0);
         for (x, &pixel) in (1..).zip(pixels) {

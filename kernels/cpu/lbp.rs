@@ -24,8 +24,7 @@ unsafe impl Feature for Lbp {
             let [a, b, c, d] = cell(&self.corners, i).map(|corner| window[corner as usize]);
             a.wrapping_sub(b).wrapping_sub(c).wrapping_add(d)
         });
-        let pattern =
-            AROUND.iter().fold(0, |bits, &i| bits << 1 | u32::from(sums[i] >= sums[4]));
+        let pattern = AROUND.iter().fold(0, |bits, &i| bits << 1 | u32::from(sums[i] >= sums[4]));
         (!self.patterns[(pattern >> 5) as usize] >> (pattern & 31) & 1) as f32
     }
 

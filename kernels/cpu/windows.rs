@@ -155,7 +155,8 @@ macro_rules! plain_windows {
                 let mut found = [0u32; $lanes];
                 for around in AROUND {
                     let sums = sums(around);
-                    found = std::array::from_fn(|i| found[i] << 1 | u32::from(sums[i] >= centre[i]));
+                    found =
+                        std::array::from_fn(|i| found[i] << 1 | u32::from(sums[i] >= centre[i]));
                 }
                 let absent = |p: u32| !patterns[(p >> 5 & 7) as usize] >> (p & 31) & 1;
                 vector(found.map(|pattern| absent(pattern) as f32))
@@ -290,7 +291,8 @@ mod avx2 {
                 let words = _mm256_loadu_si256(patterns.as_ptr().cast());
                 let words = _mm256_permutevar8x32_epi32(words, _mm256_srli_epi32::<5>(found));
                 let bits = _mm256_and_si256(found, _mm256_set1_epi32(31));
-                let absent = _mm256_andnot_si256(_mm256_srlv_epi32(words, bits), _mm256_set1_epi32(1));
+                let absent =
+                    _mm256_andnot_si256(_mm256_srlv_epi32(words, bits), _mm256_set1_epi32(1));
                 _mm256_cvtepi32_ps(absent)
             }
         }
@@ -421,7 +423,8 @@ mod avx512 {
                 let centre = rectangles(cell(&corners, 4));
                 let mut found = _mm512_setzero_si512();
                 for (around, bit) in AROUND.into_iter().zip([128, 64, 32, 16, 8, 4, 2, 1]) {
-                    let as_large = _mm512_cmpge_epi32_mask(rectangles(cell(&corners, around)), centre);
+                    let as_large =
+                        _mm512_cmpge_epi32_mask(rectangles(cell(&corners, around)), centre);
                     let bit = _mm512_set1_epi32(bit);
                     found = _mm512_mask_or_epi32(found, as_large, found, bit);
                 }
@@ -429,7 +432,8 @@ mod avx512 {
                 let words = _mm512_castsi256_si512(words);
                 let words = _mm512_permutexvar_epi32(_mm512_srli_epi32::<5>(found), words);
                 let bits = _mm512_and_si512(found, _mm512_set1_epi32(31));
-                let absent = _mm512_andnot_si512(_mm512_srlv_epi32(words, bits), _mm512_set1_epi32(1));
+                let absent =
+                    _mm512_andnot_si512(_mm512_srlv_epi32(words, bits), _mm512_set1_epi32(1));
                 _mm512_cvtepi32_ps(absent)
             }
         }

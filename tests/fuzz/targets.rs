@@ -6,7 +6,8 @@
 use likenet::backend::Reference;
 use likenet::data::{Encoded, Items};
 use likenet::faces::judge::{Detections, Found, Options, Photo, Truth, judge};
-use likenet::image::{Limits, Size, decode_bytes, decode_bytes_reduced};
+use likenet::faces::{opencv, soft};
+use likenet::image::{GrayPicture, Limits, Size, decode_bytes, decode_bytes_reduced};
 use likenet::layer::Phase;
 use likenet::learn::model::Model;
 use likenet::learn::table::Source;
@@ -21,7 +22,7 @@ use weights_tools::WeightsSource as _;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 14] = [
+pub const TARGETS: [Target; 15] = [
     ("prototxt", prototxt),
     ("caffemodel", caffemodel),
     ("binaryproto", binaryproto),
@@ -36,6 +37,7 @@ pub const TARGETS: [Target; 14] = [
     ("labels", labels),
     ("model", model),
     ("faces", faces),
+    ("cascade", cascade),
 ];
 
 /// Descriptions of networks and solvers: parsed, upgraded, printed, connected and planned.
@@ -282,4 +284,20 @@ fn judged(truth: &Truth, found: &Detections) {
     assert!((0.0..=1.0).contains(&judged.overall.recall));
     assert!((0.0..=1.0 + 1e-9).contains(&judged.average_precision));
     assert!(!report::faces::text(&[("fuzz", &judged)]).is_empty());
+}
+
+/// Cascades, ours and OpenCV's: read, and asked about a small picture of which no window is flat.
+pub fn cascade(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    if let Ok(cascade) = soft::Cascade::parse(text) {
+        assert_eq!(soft::Cascade::parse(&cascade.to_text()).as_ref(), Ok(&cascade));
+    }
+    let Ok(cascade) = opencv::Cascade::parse(text) else { return };
+    let pixels = (0..40 * 30).map(|i| (i * i % 251) as u8).collect();
+    let picture = GrayPicture::new(Size::new(30, 40), pixels).expect("1200 pixels");
+    let settings = opencv::Settings { min_size: 0, min_neighbours: 1, ..Default::default() };
+    for hit in cascade.detect(&picture, &settings).expect("good settings") {
+        let [x, y, w, h] = hit.rect;
+        assert!(x >= 0 && y >= 0 && w > 0 && h > 0 && x + w <= 40 && y + h <= 30);
+    }
 }

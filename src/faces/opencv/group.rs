@@ -19,7 +19,8 @@ pub(super) fn group(raw: &[Hit], least: u32) -> Vec<Hit> {
         (0..4).for_each(|i| sums[i] += i64::from(hit.rect[i]));
     }
     groups.retain(|(group, _)| group.neighbours > least);
-    let groups: Vec<Hit> = groups.iter().map(|(hit, sums)| Hit { rect: mean(sums, hit), ..*hit }).collect();
+    let groups: Vec<Hit> =
+        groups.iter().map(|(hit, sums)| Hit { rect: mean(sums, hit), ..*hit }).collect();
     let apart = |a: &&Hit| !groups.iter().any(|b| !std::ptr::eq(*a, b) && hides(b, a));
     groups.iter().filter(apart).copied().collect()
 }

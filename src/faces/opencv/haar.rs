@@ -35,7 +35,8 @@ impl Place for Feature {
         let at = |[x, y]: [usize; 2]| (plane + layout.at(y, x)) as u32;
         let corners = |[x, y, w, h]: [usize; 4]| {
             let upright = [[x, y], [x + w, y], [x, y + h], [x + w, y + h]];
-            let tilted = |x: usize| [[x, y], [x - h, y + h], [x + w, y + w], [x + w - h, y + w + h]];
+            let tilted =
+                |x: usize| [[x, y], [x - h, y + h], [x + w, y + w], [x + w - h, y + w + h]];
             if self.tilted { tilted(x).map(at) } else { upright.map(at) }
         };
         let count = if self.weights[2] == 0.0 { 2 } else { 3 };

@@ -70,7 +70,8 @@ pub(super) fn scan<F: Place>(
     levels: &[Level],
     kernels: &Kernels,
 ) -> Vec<Hit> {
-    let tilted = stages.iter().flat_map(|s| s.trees.iter().flatten()).any(|n| n.feature.is_tilted());
+    let tilted =
+        stages.iter().flat_map(|s| s.trees.iter().flatten()).any(|n| n.feature.is_tilted());
     // One layout serves all levels with the same step.
     let placed = [1, 2].map(|step| {
         let first = levels.iter().find(|level| level.step == step)?;
@@ -100,10 +101,8 @@ fn place<F: Place>(window: [usize; 2], stages: &[Stage<F>], layout: &Layout) -> 
         leaf: n.leaf,
     };
     let tree = |tree: &Vec<Node<F>>| tree.iter().map(node).collect();
-    let stage = |s: &Stage<F>| Stage {
-        trees: s.trees.iter().map(tree).collect(),
-        threshold: s.threshold,
-    };
+    let stage =
+        |s: &Stage<F>| Stage { trees: s.trees.iter().map(tree).collect(), threshold: s.threshold };
     let stages: Vec<_> = stages.iter().map(stage).collect();
     Cascade::new(&stages, F::contrast(window, layout))
 }

@@ -64,7 +64,8 @@ fn today(root: Element, kind: Element) -> Result<Cascade> {
         "LBP" => {
             let cells = each(root, "features", "feature", |f| lbp_cell(f, window))?;
             let node = |numbers: &[f64]| {
-                let mut feature = lbp::Feature { cell: *pick(&cells, "feature", numbers[2])?, patterns: [0; 8] };
+                let mut feature =
+                    lbp::Feature { cell: *pick(&cells, "feature", numbers[2])?, patterns: [0; 8] };
                 for (word, number) in feature.patterns.iter_mut().zip(&numbers[3..]) {
                     *word = whole(*number)? as u32;
                 }
@@ -91,7 +92,9 @@ fn stage<F>(
         let count = nodes.len() / length;
         if count == 0 || nodes.len() != count * length || leaves.len() != count + 1 {
             let (n, m) = (nodes.len(), leaves.len());
-            return Err(format!("{n} numbers of nodes and {m} leaves: want {length} a node, and one leaf more"));
+            return Err(format!(
+                "{n} numbers of nodes and {m} leaves: want {length} a node, and one leaf more"
+            ));
         }
         let side = |own: usize, link: f64| -> Result<(u16, f32)> {
             match whole(link)? {
