@@ -429,7 +429,7 @@ mod tests {
         let mut found = [0; 2];
         for round in 0..40 {
             let layout = Layout::new(HEIGHT, WIDTH, 1 + round % 2, false);
-            let mut tables = vec![0; layout.len()];
+            let mut tables = vec![0; layout.room()];
             integrals(&layout, WIDTH, &pixels, &mut tables);
             let inner = [[1, 1], [SIDE - 1, 1], [1, SIDE - 1], [SIDE - 1, SIDE - 1]];
             let corners = inner.map(|[x, y]| layout.at(y, x) as u32);

@@ -44,7 +44,7 @@ impl Layout {
     }
 
     /// Values of all tables, and as many behind them as a block of windows may read beyond a row's end.
-    pub fn len(&self) -> usize {
+    pub fn room(&self) -> usize {
         (2 + usize::from(self.tilted)) * self.plane() + BLOCK
     }
 
@@ -62,7 +62,7 @@ pub fn integrals(layout: &Layout, width: usize, pixels: &[u8], tables: &mut [i32
     assert!(
         pixels.len() == rows * width && rows < layout.rows && width / layout.step < layout.pitch
     );
-    assert!(tables.len() >= layout.len());
+    assert!(tables.len() >= layout.room());
     match layout.step {
         1 => upright::<1>(layout, width, pixels, tables),
         2 => upright::<2>(layout, width, pixels, tables),
@@ -127,7 +127,7 @@ mod tests {
         for step in [1, 2] {
             // More room than the picture needs.
             let l = Layout::new(height + 1, width + 3, step, true);
-            let mut tables = vec![-1; l.len()];
+            let mut tables = vec![-1; l.room()];
             integrals(&l, width, &pixels, &mut tables);
             for (y, x) in (0..=height).flat_map(|y| (0..=width).map(move |x| (y, x))) {
                 let (mut sums, at) = ([0; 3], l.at(y, x));

@@ -179,9 +179,10 @@ macro_rules! plain_windows {
         /// Each corner must be valid for one read a lane.
         #[inline(always)]
         unsafe fn rectangles(corners: [*const i32; 4]) -> [i32; $lanes] {
-            // SAFETY: the caller's promise.
-            let [a, b, c, d] =
-                corners.map(|corner| unsafe { corner.cast::<[i32; $lanes]>().read_unaligned() });
+            let [a, b, c, d] = corners.map(|corner| {
+                // SAFETY: the caller's promise.
+                unsafe { corner.cast::<[i32; $lanes]>().read_unaligned() }
+            });
             std::array::from_fn(|i| a[i].wrapping_sub(b[i]).wrapping_sub(c[i]).wrapping_add(d[i]))
         }
     };

@@ -78,7 +78,7 @@ pub(super) fn scan<F: Place>(
         let layout = Layout::new(first.height, first.width, step, tilted);
         Some((layout, place(window, stages, &layout)))
     });
-    let longest = placed.iter().flatten().map(|(layout, _)| layout.len()).max().unwrap_or(0);
+    let longest = placed.iter().flatten().map(|(layout, _)| layout.room()).max().unwrap_or(0);
     let hits = levels.par_iter().map_init(
         || vec![0; longest],
         |tables, level| {
