@@ -9,8 +9,9 @@
 //!          nothing   nothing
 //! ```
 //!
-//! The fast body tests [`BLOCK`] neighbouring windows at once, stage by stage; the few that are still left deep
-//! in the cascade go on alone. Every window sees the same arithmetic in the same order either way.
+//! The fast body takes as many neighbouring windows as a vector has lanes through the stages, until none is left:
+//! their values lie side by side in the tables, and what one window sees its neighbour mostly sees too. Every
+//! window sees the plain loop's arithmetic in the plain loop's order.
 
 use super::simd::{Simd, SimdOp};
 use super::table::Kernels;
@@ -19,9 +20,6 @@ use std::ops::Range;
 
 /// The most windows that are tested at once: no set has more lanes.
 pub const BLOCK: usize = 16;
-
-/// Windows of a block that are better tested one by one.
-const FEW: u32 = 2;
 
 /// What a node looks at.
 ///
@@ -131,7 +129,7 @@ impl<F: Feature> Cascade<F> {
         let mut window = 0;
         while window < windows {
             let corner = &tables[at + window..];
-            match self.norm(corner).map(|norm| self.stages_from(0, corner, norm)) {
+            match self.norm(corner).map(|norm| self.sum(corner, norm)) {
                 Some(Ok(sum)) => passed.push(Passed { window, sum }),
                 Some(Err(0)) => window += 1,
                 _ => {}
@@ -157,7 +155,6 @@ impl<F: Feature> Cascade<F> {
     }
 
     /// `1 / √(area · Σp² − (Σp)²)` of a window, or `None` where its standard deviation is at most 10.
-    #[inline(always)]
     fn norm(&self, window: &[i32]) -> Option<f32> {
         let Some(Contrast { corners, squares, area }) = self.contrast else { return Some(1.0) };
         let sum = |table: usize| {
@@ -170,12 +167,10 @@ impl<F: Feature> Cascade<F> {
         (spread > 0.0 && area * f64::from(norm) < 0.1).then_some(norm)
     }
 
-    /// Takes a window through stage `first` and those after it: its sum in the last one, or the stage that
-    /// it fails in.
-    #[inline(always)]
-    fn stages_from(&self, first: usize, window: &[i32], norm: f32) -> Result<f64, usize> {
+    /// A window's sum in the last stage, or the stage that it fails in.
+    fn sum(&self, window: &[i32], norm: f32) -> Result<f64, usize> {
         let mut sum = 0.0;
-        for (s, (trees, threshold)) in self.stages.iter().enumerate().skip(first) {
+        for (s, (trees, threshold)) in self.stages.iter().enumerate() {
             sum = 0.0;
             for tree in &self.trees[trees.clone()] {
                 let tree = &self.nodes[tree.clone()];
@@ -222,25 +217,14 @@ impl<F: Feature> SimdOp for Blocks<'_, F> {
                 skip = false;
                 continue;
             }
-            // SAFETY: as above.
-            let (stage, sums) =
-                unsafe { cascade.together(tables.as_ptr(), norms, &mut alive, &mut skip) };
-            if alive == 0 {
-                continue;
-            }
-            let (mut last, mut alone) = ([0.0; BLOCK], [0.0; BLOCK]);
-            // SAFETY: no set has more lanes than `BLOCK`.
+            let mut last = [0.0; BLOCK];
+            // SAFETY: as above; no set has more lanes than `BLOCK`.
             unsafe {
+                let sums = cascade.sums(tables.as_ptr(), norms, &mut alive, &mut skip);
                 S::write(sums, last.as_mut_ptr());
-                norms.store(alone.as_mut_ptr());
             }
-            for lane in (0..S::LANES).filter(|&lane| alive >> lane & 1 == 1) {
-                let rest = match stage {
-                    None => Ok(last[lane]),
-                    Some(stage) => cascade.stages_from(stage, &tables[lane..], alone[lane]),
-                };
-                passed.extend(rest.ok().map(|sum| Passed { window: first + lane, sum }));
-            }
+            let lanes = (0..S::LANES).filter(|lane| alive >> lane & 1 == 1);
+            passed.extend(lanes.map(|lane| Passed { window: first + lane, sum: last[lane] }));
         }
     }
 }
@@ -262,34 +246,33 @@ impl<F: Feature> Cascade<F> {
         }
     }
 
-    /// Takes windows through the stages until none or few are `alive`: the stage where those must go on, if there
-    /// is one, and their sums in the last.
+    /// Takes windows through the stages until none is `alive`: the sums in the last stage of those that are.
     ///
     /// # Safety
     /// As [`Cascade::norms`].
     #[inline(always)]
-    unsafe fn together<S: Simd>(
+    unsafe fn sums<S: Simd>(
         &self,
         windows: *const i32,
         norms: S,
         alive: &mut u32,
         skip: &mut bool,
-    ) -> (Option<usize>, S::Sums) {
+    ) -> S::Sums {
         // SAFETY: the caller's promise.
         unsafe {
             let mut sums = S::nothing();
             for (s, (trees, threshold)) in self.stages.iter().enumerate() {
-                if s > 0 && alive.count_ones() <= FEW {
-                    return (Some(s), sums);
-                }
-                sums = self.sums(trees, windows, norms);
+                sums = self.stage(trees, windows, norms);
                 let enough = S::reached(sums, *threshold);
                 if s == 0 {
                     *alive &= visited(S::LANES, *alive & !enough, skip);
                 }
                 *alive &= enough;
+                if *alive == 0 {
+                    break;
+                }
             }
-            (None, sums)
+            sums
         }
     }
 
@@ -299,7 +282,12 @@ impl<F: Feature> Cascade<F> {
     /// # Safety
     /// As [`Cascade::norms`].
     #[inline(always)]
-    unsafe fn sums<S: Simd>(&self, trees: &Range<usize>, windows: *const i32, norms: S) -> S::Sums {
+    unsafe fn stage<S: Simd>(
+        &self,
+        trees: &Range<usize>,
+        windows: *const i32,
+        norms: S,
+    ) -> S::Sums {
         // SAFETY: the caller's promise.
         unsafe {
             let mut sums = S::nothing();

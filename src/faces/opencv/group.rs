@@ -80,3 +80,42 @@ fn classes(hits: &[Hit]) -> Vec<usize> {
     }
     numbers
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hits(rects: &[[i32; 4]]) -> Vec<Hit> {
+        let hit = |(i, &rect)| Hit { rect, neighbours: 1, weight: -(i as f64) };
+        rects.iter().enumerate().map(hit).collect()
+    }
+
+    #[test]
+    fn neighbours_become_their_mean() {
+        // A chain: sides may be 8 apart, so that the first and the last meet through the middle one.
+        let raw = hits(&[[0, 0, 40, 40], [8, 0, 40, 40], [15, 1, 40, 40], [100, 0, 40, 40]]);
+        let want = Hit { rect: [8, 0, 40, 40], neighbours: 3, weight: 0.0 };
+        assert_eq!(group(&raw, 2), [want]);
+        // More than that many are wanted.
+        assert_eq!(group(&raw, 3), []);
+        let raw = hits(&[[0, 0, 40, 40], [9, 0, 40, 40]]);
+        assert_eq!(group(&raw, 1), []);
+    }
+
+    #[test]
+    fn a_weak_group_within_another_goes() {
+        let small = [20, 20, 20, 20];
+        let mut rects = vec![[0, 0, 60, 60]; 4];
+        rects.extend([small; 2]);
+        assert_eq!(group(&hits(&rects), 1).len(), 1);
+        // Three are no longer weak by themselves, but four are more than three.
+        rects.push(small);
+        assert_eq!(group(&hits(&rects), 1).len(), 1);
+        rects.push(small);
+        assert_eq!(group(&hits(&rects), 1).len(), 2);
+        // Outside it stays.
+        rects.truncate(4);
+        rects.extend([[80, 20, 20, 20]; 2]);
+        assert_eq!(group(&hits(&rects), 1).len(), 2);
+    }
+}

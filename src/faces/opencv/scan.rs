@@ -20,6 +20,8 @@ pub(super) struct Level {
     height: usize,
     /// Columns and rows from one window to the next.
     step: usize,
+    /// Columns and rows at whose pixels windows may begin.
+    starts: [usize; 2],
 }
 
 /// A feature that can be placed in integral images.
@@ -42,11 +44,16 @@ fn round(x: f64) -> i32 {
     x.round_ties_even() as i32
 }
 
+/// OpenCV looks at each level in bands of rows, as many as there are times this many columns in the first, and of
+/// as many whole steps each as it takes: where an odd number of rows is left over by that, the last one is not
+/// looked at.
+const BAND: usize = 32;
+
 /// The levels whose windows have the sizes asked for.
 pub(super) fn levels(window: [usize; 2], photo: &GrayPicture, s: &Settings) -> Vec<Level> {
     let photo = [photo.width, photo.height];
     let mut levels = Vec::new();
-    let mut factor = 1f64;
+    let (mut factor, mut bands) = (1f64, None);
     loop {
         let size = window.map(|side| i64::from(round(side as f64 * factor)));
         let most = |axis: usize| s.max_size.map_or(i64::MAX, i64::from).min(photo[axis] as i64);
@@ -56,7 +63,12 @@ pub(super) fn levels(window: [usize; 2], photo: &GrayPicture, s: &Settings) -> V
         if size.iter().all(|&side| side >= i64::from(s.min_size)) {
             let factor = factor as f32;
             let [width, height] = photo.map(|side| round(f64::from(side as f32 / factor)) as usize);
-            levels.push(Level { factor, width, height, step: if factor >= 2.0 { 1 } else { 2 } });
+            let step = if factor >= 2.0 { 1 } else { 2 };
+            let starts = [(width, window[0]), (height, window[1])];
+            let [columns, rows] = starts.map(|(side, window)| (side + 1).saturating_sub(window));
+            let bands = *bands.get_or_insert(columns.div_ceil(BAND).max(1));
+            let rows = rows.min((rows / step).div_ceil(bands).max(1) * bands * step);
+            levels.push(Level { factor, width, height, step, starts: [columns, rows] });
         }
         factor *= s.scale_factor;
     }
@@ -118,9 +130,9 @@ fn scan_level<F: Feature>(
 ) -> Vec<Hit> {
     let size = window.map(|side| round(f64::from(side as f32 * level.factor)));
     let place = |at: usize| round(f64::from(at as f32 * level.factor));
-    let windows = (level.width + 1).saturating_sub(window[0]).div_ceil(level.step);
+    let windows = level.starts[0].div_ceil(level.step);
     let (mut passed, mut hits) = (Vec::new(), Vec::new());
-    for y in (0..(level.height + 1).saturating_sub(window[1])).step_by(level.step) {
+    for y in (0..level.starts[1]).step_by(level.step) {
         cascade.scan_blocks(kernels, tables, layout.at(y, 0), windows, &mut passed);
         hits.extend(passed.drain(..).map(|p| Hit {
             rect: [place(p.window * level.step), place(y), size[0], size[1]],
@@ -164,4 +176,33 @@ fn resize(photo: &GrayPicture, width: usize, height: usize) -> Vec<u8> {
         out.extend(columns.iter().map(mix));
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::Size;
+
+    #[test]
+    fn levels_by_hand() {
+        let photo = GrayPicture::new(Size::new(500, 333), vec![0; 500 * 333]).unwrap();
+        let settings = Settings { min_size: 20, max_size: Some(60), ..Settings::default() };
+        let levels = levels([36, 18], &photo, &settings);
+        // 18 · 1.1 = 19.8 is the first height of 20; 36 · 1.1⁵ = 57.98 the last width below 60.
+        assert_eq!(levels.len(), 5);
+        let first = Level { factor: 1.1, width: 303, height: 455, step: 2, starts: [268, 438] };
+        assert_eq!(levels[0], first);
+        // 325 rows in 9 bands of 18 steps: row 324 is forgotten.
+        assert_eq!((levels[3].height, levels[3].starts[1]), (342, 324));
+    }
+
+    #[test]
+    fn a_picture_is_resized_by_hand() {
+        let photo = GrayPicture::new(Size::new(1, 4), vec![0, 100, 200, 50]).unwrap();
+        // Midway between 0 and 100, and between 200 and 50.
+        assert_eq!(resize(&photo, 2, 1), [50, 125]);
+        // At −0.25, 0.25 and so on: the edges stay what they are.
+        assert_eq!(resize(&photo, 8, 1), [0, 25, 75, 125, 175, 163, 88, 50]);
+        assert_eq!(resize(&photo, 4, 1), photo.data);
+    }
 }
