@@ -33,7 +33,7 @@ pub struct Args {
     #[arg(long, value_name = "X,Y,W,H", default_value = "0,0,1,1", value_parser = numbers::<4>, allow_hyphen_values = true)]
     object: [f32; 4],
     /// Trees of each round; each trains anew on what fooled the round before
-    #[arg(long, value_name = "N,…", value_delimiter = ',', default_value = "32,128,512,2048")]
+    #[arg(long, value_name = "N,…", value_delimiter = ',', default_value = "32,128,512,1024,2048")]
     rounds: Vec<usize>,
     /// Random variations of each crop
     #[arg(long, value_name = "N", default_value_t = 4)]

@@ -21,8 +21,8 @@ pub struct Backgrounds<'a> {
 
 /// Most windows from one view of a photo: many photos teach more than many windows.
 const FROM_A_VIEW: usize = 40;
-/// Views of each photo in a round, after the first.
-const VIEWS: usize = 2;
+/// Views of each photo in a round, after the first: as it is, mirrored, and turned in two more ways.
+const VIEWS: usize = 4;
 /// Smallest and largest window of a view, relative to each other: sizes differ from view to view.
 const SMALLEST_SIDE: [f32; 2] = [37.0, 44.0];
 
@@ -48,7 +48,7 @@ impl Backgrounds<'_> {
     }
 
     fn view(&self, photo: usize, round: usize, view: usize, trees: &[Tree]) -> Result<Vec<Found>> {
-        let turn = if round > 1 { view + round } else { view };
+        let turn = if view < 2 { view } else { view + 2 * round % (TURNS - 2) };
         let number = (photo as u64) << 16 | (8 * round + view) as u64;
         let mut rng = Rng::new(self.options.seed ^ number << 8);
         let picture = decode_gray_file(&self.photos[photo], &Limits::default())?;
@@ -83,14 +83,38 @@ fn worst(found: &mut Vec<Found>) {
     found.truncate(FROM_A_VIEW);
 }
 
-/// A photo as it is, mirrored, upside down, and both.
-pub fn turned(mut photo: GrayPicture, turn: usize) -> GrayPicture {
-    if turn & 1 == 1 {
-        photo.data.chunks_exact_mut(photo.width).for_each(<[u8]>::reverse);
+/// Ways to turn a photo.
+pub const TURNS: usize = 8;
+
+/// A photo as it is (0), or mirrored (1), upside down (2), on its side (4), and all of their combinations.
+pub fn turned(photo: GrayPicture, turn: usize) -> GrayPicture {
+    let GrayPicture { width, height, data } = photo;
+    let (w, h) = if turn & 4 == 4 { (height, width) } else { (width, height) };
+    let from = |i: usize| {
+        let (x, y) = (i % w, i / w);
+        let x = if turn & 1 == 1 { w - 1 - x } else { x };
+        let y = if turn & 2 == 2 { h - 1 - y } else { y };
+        if turn & 4 == 4 { data[x * width + y] } else { data[y * width + x] }
+    };
+    GrayPicture { width: w, height: h, data: (0..w * h).map(from).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn photos_turn_in_eight_ways() {
+        let photo = GrayPicture { width: 3, height: 2, data: vec![1, 2, 3, 4, 5, 6] };
+        let data = |turn| turned(photo.clone(), turn).data;
+        assert_eq!(data(0), [1, 2, 3, 4, 5, 6]);
+        assert_eq!(data(1), [3, 2, 1, 6, 5, 4]);
+        assert_eq!(data(2), [4, 5, 6, 1, 2, 3]);
+        assert_eq!(data(4), [1, 4, 2, 5, 3, 6]);
+        assert_eq!(turned(photo.clone(), 5).width, 2);
+        let mut all: Vec<_> = (0..TURNS).map(data).collect();
+        all.sort();
+        all.dedup();
+        assert_eq!(all.len(), TURNS);
     }
-    if turn & 2 == 2 {
-        photo.data.reverse();
-        photo.data.chunks_exact_mut(photo.width).for_each(<[u8]>::reverse);
-    }
-    photo
 }

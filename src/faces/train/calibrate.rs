@@ -40,7 +40,7 @@ impl Picture {
 }
 
 /// Views of each background.
-const TURNS: usize = 4;
+const VIEWS: usize = 4;
 /// Pixels along the smallest window that a crop is shrunk to.
 const SMALLEST: f32 = 44.0;
 /// Views of each crop come from its own random numbers.
@@ -53,7 +53,7 @@ pub fn outcomes(
     options: &Options,
     kernels: Set,
 ) -> Result<Outcome> {
-    let views = (backgrounds.len() * TURNS).min(crops.len().max(1));
+    let views = (backgrounds.len() * VIEWS).min(crops.len().max(1));
     let settings = Settings { min_size: 40.0, levels_per_octave: 8, kernels };
     let mut order: Vec<&PathBuf> = crops.iter().collect();
     let mut rng = Rng::new(options.seed ^ CROP_SEED);
@@ -62,7 +62,7 @@ pub fn outcomes(
     }
     let crops = order.par_iter().take(views).map(|path| in_crop(cascade, path, options, &settings));
     let photos = (0..views).into_par_iter().map(|i| {
-        let (path, turn) = (&backgrounds[i / TURNS], i % TURNS);
+        let (path, turn) = (&backgrounds[i / VIEWS], i % VIEWS);
         let photo = turned(decode_gray_file(path, &Limits::default())?, turn);
         let name = format!("{}, turn {turn}", path.display());
         Ok(Picture { name, object: None, hits: cascade.detect(&photo, &settings) })

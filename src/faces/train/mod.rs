@@ -69,7 +69,7 @@ impl Default for Options {
             object: [0.0, 0.0, 1.0, 1.0],
             augment: Augment::default(),
             copies: 4,
-            rounds: vec![32, 128, 512, 2048],
+            rounds: vec![32, 128, 512, 1024, 2048],
             kept: 32,
             negatives_a_round: 12_000,
             negatives: 40_000,
