@@ -5,7 +5,7 @@ use super::Window;
 /// Windows that overlap by more (of their union) belong to one object. Two heads side by side overlap less.
 const SAME_UNION: f32 = 0.3;
 /// As much of the smaller window inside the other is one object too: an eye is no face.
-const SAME_INSIDE: f32 = 0.6;
+const SAME_INSIDE: f32 = 0.7;
 /// Windows that overlap the best one by more improve its place.
 const AVERAGED: f32 = 0.5;
 

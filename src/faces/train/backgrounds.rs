@@ -1,11 +1,12 @@
 //! Windows without the object. Flows in: photos, the cascade so far. Flows out: windows that fool it.
 
+use super::Options;
 use super::samples::{Samples, window};
-use super::{Options, Set};
 use crate::error::Result;
 use crate::faces::soft::{Maps, Pyramid, Settings, Tree, WINDOW, passing};
 use crate::image::{GrayPicture, Limits, decode_gray_file};
 use crate::rng::Rng;
+use likenet_kernels::cpu::table::Kernels;
 use rayon::prelude::*;
 use std::path::PathBuf;
 
@@ -16,7 +17,7 @@ pub struct Backgrounds<'a> {
     /// The training's options.
     pub options: &'a Options,
     /// Instruction set.
-    pub kernels: Set,
+    pub kernels: &'static Kernels,
 }
 
 /// Most windows from one view of a photo: many photos teach more than many windows.

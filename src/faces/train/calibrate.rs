@@ -4,8 +4,8 @@
 //! photos that hold one object each on average, and as many without. Platt's sigmoid is fitted to whether
 //! each hit was right.
 
+use super::Options;
 use super::backgrounds::turned;
-use super::{Options, Set};
 use crate::error::{Error, Result};
 use crate::faces::judge::{self, Detections, Judgement, Label, Photo, Truth, judge};
 use crate::faces::rect::{Face, Rect};
@@ -14,6 +14,7 @@ use crate::image::{GrayPicture, Limits, Size, decode_gray_file};
 use crate::learn::metrics::Platt;
 use crate::rng::Rng;
 use likenet_kernels::cpu::resample::{self, Plane};
+use likenet_kernels::cpu::table::Kernels;
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 
@@ -51,7 +52,7 @@ pub fn outcomes(
     cascade: &Cascade,
     [crops, backgrounds]: [&[PathBuf]; 2],
     options: &Options,
-    kernels: Set,
+    kernels: &'static Kernels,
 ) -> Result<Outcome> {
     let views = (backgrounds.len() * VIEWS).min(crops.len().max(1));
     let settings = Settings { min_size: 40.0, levels_per_octave: 8, kernels };

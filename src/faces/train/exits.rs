@@ -4,8 +4,7 @@
 //! must keep up with (Bourdev and Brandt's rejection trace). The windows must be held out: those that the trees
 //! were fitted to never dip as low as a new face does.
 
-use super::leaf;
-use super::samples::Samples;
+use super::samples::{Samples, feature};
 use crate::faces::soft::{Tree, UNIT};
 use rayon::prelude::*;
 
@@ -30,6 +29,16 @@ fn trace(trees: &[Tree], window: &[u8]) -> Vec<i32> {
         score
     };
     trees.iter().map(step).collect()
+}
+
+/// The leaf that a window comes to.
+fn leaf(tree: &Tree, window: &[u8]) -> i32 {
+    let right = |i: usize| {
+        let node = &tree.nodes[i];
+        window[feature(node)] > node.threshold
+    };
+    let side = usize::from(right(0));
+    tree.leaves[2 * side + usize::from(right(1 + side))].into()
 }
 
 /// The part of the windows that no tree rejects.

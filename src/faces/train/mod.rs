@@ -23,11 +23,11 @@ pub use augment::{Augment, Framing};
 pub use boost::{Boosting, Learner};
 pub use calibrate::Outcome;
 
-use super::soft::{Cascade, Tree, UNIT};
+use super::soft::{Cascade, UNIT};
 use crate::error::{Error, Result};
 use crate::image::list_pictures;
 use backgrounds::Backgrounds;
-use likenet_kernels::cpu::table::{self, Kernels};
+use likenet_kernels::cpu::table;
 use likenet_kernels::cpu::trees::LARGEST_LEAF;
 use samples::Samples;
 use serde::{Deserialize, Serialize};
@@ -234,16 +234,3 @@ fn hold_out(paths: Vec<PathBuf>) -> (Vec<PathBuf>, Vec<PathBuf>) {
     let paths = |v: Vec<(usize, PathBuf)>| v.into_iter().map(|p| p.1).collect();
     (paths(held), paths(rest))
 }
-
-/// A tree's leaf for a window, by what `value` says of each feature.
-fn leaf(tree: &Tree, window: &[u8]) -> i32 {
-    let right = |i: usize| {
-        let node = &tree.nodes[i];
-        window[samples::feature(node)] > node.threshold
-    };
-    let side = usize::from(right(0));
-    tree.leaves[2 * side + usize::from(right(1 + side))].into()
-}
-
-/// The kernels of a run, for its parts.
-type Set = &'static Kernels;
