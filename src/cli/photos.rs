@@ -283,7 +283,7 @@ pub fn unpack(model: &Trained, folder: &Path) -> Result<Files> {
 }
 
 /// FNV-1a over the paths: tells one list from another, nothing more.
-pub fn fingerprint(photos: &[PathBuf]) -> u64 {
+fn fingerprint(photos: &[PathBuf]) -> u64 {
     let bytes = photos.iter().flat_map(|p| p.as_os_str().as_encoded_bytes().iter().chain(&[0u8]));
     bytes.fold(0xcbf2_9ce4_8422_2325, |h, &b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3))
 }

@@ -186,7 +186,7 @@ fn check_untrained(untrained: &[String], fresh: Option<&str>) -> Result<()> {
 }
 
 /// Makes the folder of `path`, and finds out now, not hours later, that it takes no files.
-fn writable(path: &Path) -> Result<()> {
+pub fn writable(path: &Path) -> Result<()> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),

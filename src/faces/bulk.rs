@@ -8,8 +8,9 @@ use crate::error::{Error, Result};
 use crate::image::{Limits, decode_file, decode_gray_file};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, Seek, Write};
+use std::collections::HashMap;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -36,10 +37,21 @@ pub struct Job<'a> {
     pub settings: &'a str,
 }
 
+/// What a run came to.
+#[derive(Debug)]
+pub struct Answers {
+    /// What was seen in each photo, in their order.
+    pub seen: Vec<Seen>,
+    /// How many of them the journal knew.
+    pub resumed: usize,
+    /// What else it knew, sorted by path: photos that have gone since, such as those that were moved.
+    pub gone: Vec<(PathBuf, Seen)>,
+}
+
 /// One photo's line in the journal.
 #[derive(Serialize, Deserialize)]
 struct Line {
-    photo: usize,
+    photo: PathBuf,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     broken: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -47,7 +59,8 @@ struct Line {
 }
 
 impl Line {
-    fn new(photo: usize, seen: &Seen) -> Self {
+    fn new(photo: &Path, seen: &Seen) -> Self {
+        let photo = photo.to_path_buf();
         match seen {
             Seen::Broken(reason) => Self { photo, broken: Some(reason.clone()), faces: vec![] },
             Seen::Faces(faces) => {
@@ -57,42 +70,45 @@ impl Line {
         }
     }
 
-    fn seen(self) -> Seen {
+    fn seen(self) -> (PathBuf, Seen) {
         let face =
             |[x, y, w, h, confidence]: [f32; 5]| Face { rect: Rect { x, y, w, h }, confidence };
-        match self.broken {
+        let seen = match self.broken {
             Some(reason) => Seen::Broken(reason),
             None => Seen::Faces(self.faces.into_iter().map(face).collect()),
-        }
+        };
+        (self.photo, seen)
     }
 }
 
-/// Searches every photo that the journal does not know yet. `progress` hears of each, first of all those that
-/// it knows; broken photos stop nothing. The journal is the caller's to remove, once the answers are safe.
+/// Searches every photo that the journal does not know yet. `progress` hears of each, and whether it was known;
+/// broken photos stop nothing. The journal is the caller's to remove, once the answers are safe.
 ///
-/// Fails where the journal cannot be written, or is that of another run.
-pub fn search(job: &Job, progress: &(dyn Fn(usize, &Seen) + Sync)) -> Result<Vec<Seen>> {
-    let mut seen: Vec<Option<Seen>> = vec![None; job.photos.len()];
-    let journal = match job.journal {
-        Some(path) => Some((path, Mutex::new(open(path, job.settings, &mut seen)?))),
-        None => None,
+/// Fails where the journal cannot be written, is that of another run, or is being written by one.
+pub fn search(job: &Job, progress: &(dyn Fn(&Seen, bool) + Sync)) -> Result<Answers> {
+    let (journal, mut gone) = match job.journal {
+        Some(path) => open(path, job.settings)?,
+        None => (None, HashMap::new()),
     };
-    seen.par_iter_mut().enumerate().try_for_each(|(i, slot)| {
-        if slot.is_none() {
-            let answer = look(job, &job.photos[i]);
-            if let Some((path, file)) = &journal {
-                let mut line = serde_json::to_string(&Line::new(i, &answer))
-                    .map_err(|e| Error::Invalid(e.to_string()))?;
-                line.push('\n');
-                let mut file = file.lock().unwrap_or_else(|e| e.into_inner());
-                file.write_all(line.as_bytes()).map_err(Error::io(path))?;
-            }
-            *slot = Some(answer);
+    let known: Vec<Option<Seen>> = job.photos.iter().map(|p| gone.get(p).cloned()).collect();
+    job.photos.iter().for_each(|photo| drop(gone.remove(photo)));
+    known.iter().flatten().for_each(|seen| progress(seen, true));
+    let resumed = known.iter().flatten().count();
+    let seen = known.into_par_iter().zip(job.photos).map(|(known, photo)| {
+        if let Some(seen) = known {
+            return Ok(seen);
         }
-        slot.iter().for_each(|seen| progress(i, seen));
-        Ok::<_, Error>(())
-    })?;
-    Ok(seen.into_iter().flatten().collect())
+        let seen = look(job, photo);
+        if let Some(journal) = &journal {
+            journal.add(photo, &seen)?;
+        }
+        progress(&seen, false);
+        Ok(seen)
+    });
+    let seen = seen.collect::<Result<_>>()?;
+    let mut gone: Vec<(PathBuf, Seen)> = gone.into_iter().collect();
+    gone.sort_by(|a, b| a.0.cmp(&b.0));
+    Ok(Answers { seen, resumed, gone })
 }
 
 fn look(job: &Job, photo: &Path) -> Seen {
@@ -107,44 +123,67 @@ fn look(job: &Job, photo: &Path) -> Seen {
     faces().map_or_else(|e: Error| Seen::Broken(e.to_string()), Seen::Faces)
 }
 
-/// Opens a journal, reads what it knows into `seen`, and leaves the file ready for more lines.
-fn open(path: &Path, settings: &str, seen: &mut [Option<Seen>]) -> Result<File> {
-    let mut file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(path)
-        .map_err(Error::io(path))?;
-    let mut reader = BufReader::new(&file);
+/// A journal that takes more lines.
+struct Journal<'a> {
+    path: &'a Path,
+    file: Mutex<File>,
+}
+
+impl Journal<'_> {
+    fn add(&self, photo: &Path, seen: &Seen) -> Result<()> {
+        // JSON has no words for a name that is no Unicode: such a photo is searched again.
+        if photo.to_str().is_none() {
+            return Ok(());
+        }
+        let mut line = serde_json::to_vec(&Line::new(photo, seen))
+            .map_err(|e| Error::Invalid(e.to_string()))?;
+        line.push(b'\n');
+        let mut file = self.file.lock().unwrap_or_else(|e| e.into_inner());
+        file.write_all(&line).map_err(Error::io(self.path))
+    }
+}
+
+/// Opens a journal or begins one, and reads what it knows.
+fn open<'a>(
+    path: &'a Path,
+    settings: &str,
+) -> Result<(Option<Journal<'a>>, HashMap<PathBuf, Seen>)> {
+    let io = || Error::io(path);
+    let wrong = |reason: &str| Err(Error::Invalid(format!("{}: {reason}", path.display())));
+    let mut options = OpenOptions::new();
+    let file = options.read(true).append(true).create(true).open(path).map_err(io())?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return wrong("another run is writing it"),
+        Err(TryLockError::Error(e)) => return Err(io()(e)),
+    }
     let head = serde_json::to_string(settings).map_err(|e| Error::Invalid(e.to_string()))? + "\n";
-    let mut line = String::new();
-    let mut whole = reader.read_line(&mut line).map_err(Error::io(path))? as u64;
-    if line.ends_with('\n') && line != head {
-        let reason = "holds a run with other photos, another cascade or other settings";
-        return Err(Error::Invalid(format!(
-            "{}: {reason}; remove it to begin anew",
-            path.display()
-        )));
+    let mut reader = BufReader::new(&file);
+    // Bytes, not text: a line may be cut off within a letter.
+    let mut line = Vec::new();
+    let mut whole = reader.read_until(b'\n', &mut line).map_err(io())? as u64;
+    let begun = line.ends_with(b"\n");
+    if begun && line != head.as_bytes() {
+        return wrong(
+            "holds a run with another cascade or other settings; remove it to begin anew",
+        );
     }
-    if !line.ends_with('\n') {
-        file.set_len(0).map_err(Error::io(path))?;
-        file.rewind().and_then(|()| file.write_all(head.as_bytes())).map_err(Error::io(path))?;
-        return Ok(file);
-    }
-    loop {
+    let mut known = HashMap::new();
+    while begun {
         line.clear();
+        let read = reader.read_until(b'\n', &mut line).map_err(io())? as u64;
         // A line that was cut off, or is no line of ours, ends what is known.
-        let read = reader.read_line(&mut line).map_err(Error::io(path))? as u64;
-        let known = serde_json::from_str::<Line>(&line).ok().filter(|_| line.ends_with('\n'));
-        let Some(known) = known.filter(|l| l.photo < seen.len()) else { break };
+        let Some(text) = line.strip_suffix(b"\n") else { break };
+        let Ok(one) = serde_json::from_slice::<Line>(text) else { break };
+        known.extend([one.seen()]);
         whole += read;
-        let photo = known.photo;
-        seen[photo] = Some(known.seen());
     }
-    file.set_len(whole).map_err(Error::io(path))?;
-    file.seek(std::io::SeekFrom::Start(whole)).map_err(Error::io(path))?;
-    Ok(file)
+    let mut file = file;
+    file.set_len(if begun { whole } else { 0 }).map_err(io())?;
+    if !begun {
+        file.write_all(head.as_bytes()).map_err(io())?;
+    }
+    Ok((Some(Journal { path, file: Mutex::new(file) }), known))
 }
 
 #[cfg(test)]
@@ -175,25 +214,39 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let (photos, journal) = (photos(dir.path()), dir.path().join("out.part"));
         let detector = Detector::own();
-        let first = search(&job(&photos, &detector, &journal), &|_, _| ()).expect("a run");
-        assert!(matches!(first[2], Seen::Broken(ref why) if why.contains("2.png")));
-        // What the journal says of photo 0 is believed; the last line was cut off in the middle.
-        let text = "\"ours\"\n{\"photo\":0,\"faces\":[[1,2,3,4,0.5]]}\n{\"photo\":1,\"fa";
+        let run = || search(&job(&photos, &detector, &journal), &|_, _| ()).expect("a run");
+        let first = run();
+        assert!(matches!(first.seen[2], Seen::Broken(ref why) if why.contains("2.png")));
+        assert_eq!((first.resumed, first.gone.len()), (0, 0));
+        // What the journal says of photo 0 is believed; the last line was cut off in the middle of a letter.
+        let name = serde_json::to_string(&photos[0]).expect("text");
+        let mut text =
+            format!("\"ours\"\n{{\"photo\":{name},\"faces\":[[1,2,3,4,0.5]]}}\n").into_bytes();
+        text.extend(b"{\"photo\":\"moved\"}\n{\"photo\":\"\xc3");
         std::fs::write(&journal, text).expect("room");
-        let again = search(&job(&photos, &detector, &journal), &|_, _| ()).expect("a run");
+        let again = run();
         let face = Face { rect: Rect { x: 1.0, y: 2.0, w: 3.0, h: 4.0 }, confidence: 0.5 };
-        assert_eq!(again, [Seen::Faces(vec![face]), first[1].clone(), first[2].clone()]);
+        assert_eq!(again.seen[0], Seen::Faces(vec![face]));
+        assert_eq!(again.seen[1..], first.seen[1..]);
+        assert_eq!(again.gone, [(PathBuf::from("moved"), Seen::Faces(vec![]))]);
         let lines = std::fs::read_to_string(&journal).expect("a journal");
-        assert_eq!(lines.lines().count(), 4, "{lines}");
+        assert_eq!((again.resumed, lines.lines().count()), (1, 5), "{lines}");
+        assert_eq!(run().resumed, 3);
     }
 
     #[test]
     fn another_runs_journal_is_no_ours() {
         let dir = tempfile::tempdir().expect("a folder");
-        let (photos, journal) = (photos(dir.path()), dir.path().join("out.part"));
-        std::fs::write(&journal, "\"theirs\"\n").expect("room");
-        let error =
-            search(&job(&photos, &Detector::own(), &journal), &|_, _| ()).expect_err("theirs");
-        assert!(error.to_string().contains("remove it"), "{error}");
+        let (photos, path) = (photos(dir.path()), dir.path().join("out.part"));
+        let error = || {
+            let detector = Detector::own();
+            search(&job(&photos, &detector, &path), &|_, _| ()).expect_err("theirs").to_string()
+        };
+        std::fs::write(&path, "\"theirs\"\n").expect("room");
+        let said = error();
+        assert!(said.contains("out.part") && said.contains("remove it"), "{said}");
+        std::fs::remove_file(&path).expect("a journal");
+        let _writing = open(&path, "ours").expect("a journal");
+        assert!(error().contains("another run is writing it"));
     }
 }

@@ -7,6 +7,7 @@ use likenet::report::Table;
 use likenet::{Error, Result};
 use rayon::prelude::*;
 use serde::Serialize;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 #[derive(clap::Args)]
@@ -29,6 +30,9 @@ pub fn run(args: &Args) -> Result<Outcome> {
     let file = |out: &&PathBuf| out.as_os_str() != "-";
     let out = args.json.iter().chain(&args.csv).find(file).or(args.draw.as_ref());
     let journal = out.map(|out| journal(out));
+    if let Some(folder) = journal.as_ref().and_then(|journal| journal.parent()) {
+        std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
+    }
     let searched = args.search.search(journal.as_deref())?;
     if let Some(path) = &args.json {
         write(path, json(&searched)?)?;
@@ -110,11 +114,22 @@ fn table(searched: &Searched) -> Table {
     table
 }
 
+/// Draws the photos with faces, none of them over a photo or over another drawing.
 fn draw_all(searched: &Searched, folder: &Path) -> Result<()> {
-    let photos: Vec<_> = searched.faces().filter(|(_, faces)| !faces.is_empty()).collect();
-    photos
-        .par_iter()
-        .try_for_each(|(photo, faces)| draw::boxes(&photo.path, faces, &folder.join(&photo.below)))
+    let real = |path: &Path| path.canonicalize().ok();
+    let mut taken: HashSet<PathBuf> =
+        searched.photos.iter().filter_map(|p| real(&p.path)).collect();
+    let mut drawings = Vec::new();
+    for (photo, faces) in searched.faces().filter(|(_, faces)| !faces.is_empty()) {
+        let out = draw::name(&folder.join(&photo.below));
+        if !taken.insert(real(&out).unwrap_or_else(|| out.clone())) {
+            let (photo, out) = (photo.path.display(), out.display());
+            let reason = "is a photo or another one's drawing: give --draw another folder";
+            return Err(Error::Invalid(format!("{photo}: not drawn: {out} {reason}")));
+        }
+        drawings.push((photo, faces, out));
+    }
+    drawings.par_iter().try_for_each(|(photo, faces, out)| draw::boxes(&photo.path, faces, out))
 }
 
 /// Writes a file at once, or to standard output.

@@ -8,17 +8,19 @@ use likenet::image::{Limits, Picture, decode_file};
 use likenet::{Error, Result};
 use likenet_kernels::cpu::cells::{CELL, CHANNELS};
 use std::io::Cursor;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// Writes a copy of a photo with its faces' boxes. `out` gets the ending `.jpg`.
-///
-/// Fails where the copy would be the photo itself.
+/// The name of a photo's drawing, which is a JPEG: `a.png.jpg` is not the `a.jpg` beside it.
+pub fn name(photo: &Path) -> PathBuf {
+    let jpeg = photo.extension().is_some_and(|e| e == "jpg" || e == "jpeg");
+    let end = if jpeg { "" } else { ".jpg" };
+    let mut name = photo.as_os_str().to_os_string();
+    name.push(end);
+    name.into()
+}
+
+/// Writes a copy of a photo with its faces' boxes.
 pub fn boxes(photo: &Path, faces: &[Face], out: &Path) -> Result<()> {
-    let out = out.with_extension("jpg");
-    if out.canonicalize().is_ok_and(|out| photo.canonicalize().is_ok_and(|p| p == out)) {
-        let reason = "would overwrite the photo: give --draw another folder";
-        return Err(Error::Invalid(format!("{}: {reason}", out.display())));
-    }
     let mut picture = decode_file(photo, &Limits::default())?;
     let width = (picture.width.max(picture.height) / 250).max(2);
     for face in faces {
@@ -32,8 +34,8 @@ pub fn boxes(photo: &Path, faces: &[Face], out: &Path) -> Result<()> {
     let (w, h) = (picture.width as u32, picture.height as u32);
     image::ImageEncoder::write_image(encoder, &picture.data, w, h, image::ExtendedColorType::Rgb8)
         .map_err(|e| Error::Invalid(format!("{}: {e}", out.display())))?;
-    Ok(weights_tools::write_atomically(&out, |file| {
-        file.write_all(bytes.get_ref()).map_err(weights_tools::Error::io(&out, "write"))
+    Ok(weights_tools::write_atomically(out, |file| {
+        file.write_all(bytes.get_ref()).map_err(weights_tools::Error::io(out, "write"))
     })?)
 }
 

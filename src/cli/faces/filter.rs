@@ -1,14 +1,15 @@
 //! `likenet faces filter`
 
 use super::super::Outcome;
-use super::{Photo, SearchArgs, forget, journal};
+use super::{Photo, SearchArgs, Searched, forget, journal};
 use likenet::faces::bulk::Seen;
 use likenet::{Error, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Keeps the photos of people: those with at least one face go into a folder (or a list), under the paths that
-/// they had. A file that is there already, with the same content, stays; another one is never overwritten.
+/// they had. A file that is there already is never overwritten: where it is another one, the photo is left, and the
+/// exit status is 1. An interrupted run leaves LIST.part or DIR.part, from which the same command goes on.
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -30,60 +31,100 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<Outcome> {
     let out = args.list.as_ref().or(args.keep.as_ref());
     let journal = journal(out.expect("clap asks for one of them"));
-    if let Some(folder) = journal.parent() {
+    for folder in journal.parent().into_iter().chain(args.folders()) {
         fs::create_dir_all(folder).map_err(Error::io(folder))?;
     }
+    args.check_folders()?;
     let searched = args.search.search(Some(&journal))?;
-    let mut kept = String::new();
-    for (photo, seen) in searched.photos.iter().zip(&searched.seen) {
-        let folder = match seen {
-            Seen::Broken(_) => continue,
-            Seen::Faces(faces) if faces.is_empty() => &args.rest,
-            Seen::Faces(_) => {
-                kept += &format!("{}\n", photo.path.display());
-                &args.keep
-            }
-        };
-        if let Some(folder) = folder {
-            place(photo, folder, args.moves)?;
-        }
-    }
     if let Some(path) = &args.list {
+        let kept = kept(&searched, args.moves);
         weights_tools::write_atomically(path, |out| {
             out.write_all(kept.as_bytes()).map_err(weights_tools::Error::io(path, "write"))
         })?;
     }
+    let mut left = 0;
+    for (photo, seen) in searched.photos.iter().zip(&searched.answers.seen) {
+        let folder = match seen {
+            Seen::Broken(_) => &None,
+            Seen::Faces(faces) if faces.is_empty() => &args.rest,
+            Seen::Faces(_) => &args.keep,
+        };
+        if let Some(folder) = folder
+            && !place(photo, &folder.join(&photo.below), args.moves)?
+        {
+            left += 1;
+        }
+    }
     forget(&journal)?;
     eprintln!("{}", searched.summary());
-    Ok(searched.outcome())
+    Ok(if left > 0 { Outcome::No } else { searched.outcome() })
 }
 
-/// Copies or moves a photo below a folder.
-fn place(photo: &Photo, folder: &Path, moves: bool) -> Result<()> {
-    let to = folder.join(&photo.below);
-    let parent = to.parent().unwrap_or(folder);
-    fs::create_dir_all(parent).map_err(Error::io(parent))?;
-    if to.exists() {
-        // An earlier part of this run may have copied it.
-        let same = || Ok(fs::read(&photo.path)? == fs::read(&to)?);
-        return match same().map_err(Error::io(&to))? {
-            true => Ok(()),
-            false => {
-                let reason = "another file of that name is there already";
-                Err(Error::Invalid(format!("{}: {reason}", to.display())))
-            }
-        };
+impl Args {
+    fn folders(&self) -> impl Iterator<Item = &Path> {
+        self.keep.iter().chain(&self.rest).map(PathBuf::as_path)
     }
-    if moves && fs::rename(&photo.path, &to).is_ok() {
-        return Ok(());
+
+    /// Photos that were placed must not be found again by a run that goes on.
+    fn check_folders(&self) -> Result<()> {
+        let real = |path: &Path| path.canonicalize().map_err(Error::io(path));
+        for folder in self.folders() {
+            for given in self.search.photos.iter().filter(|given| given.is_dir()) {
+                if real(folder)?.starts_with(real(given)?) {
+                    let (folder, given) = (folder.display(), given.display());
+                    let reason = "give a folder outside of the searched ones";
+                    return Err(Error::Invalid(format!("{folder}: lies in {given}; {reason}")));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The paths of photos with a face, a line each: first of those that an earlier part of this run has moved.
+fn kept(searched: &Searched, moves: bool) -> String {
+    let answers = &searched.answers;
+    let gone = answers.gone.iter().filter(|_| moves).map(|(path, seen)| (path, seen));
+    let here = searched.photos.iter().map(|photo| &photo.path).zip(&answers.seen);
+    let face = |seen: &Seen| matches!(seen, Seen::Faces(faces) if !faces.is_empty());
+    let with = gone.chain(here).filter(|(_, seen)| face(seen));
+    with.map(|(path, _)| format!("{}\n", path.display())).collect()
+}
+
+/// Copies or moves a photo; false where another file is in its place, which is told.
+fn place(photo: &Photo, to: &Path, moves: bool) -> Result<bool> {
+    let from = &photo.path;
+    if to.exists() {
+        // An earlier part of this run may have moved it, or copied it.
+        if moves && !from.exists() {
+            return Ok(true);
+        }
+        let same = || Ok(fs::read(from)? == fs::read(to)?);
+        if !same().map_err(Error::io(to))? {
+            let (from, to) = (from.display(), to.display());
+            eprintln!("left {from}: {to} is another file of that name");
+            return Ok(false);
+        }
+        // The photo itself may lie there already.
+        let other = from.canonicalize().ok() != to.canonicalize().ok();
+        if moves && other {
+            fs::remove_file(from).map_err(Error::io(from))?;
+        }
+        return Ok(true);
+    }
+    if let Some(parent) = to.parent() {
+        fs::create_dir_all(parent).map_err(Error::io(parent))?;
+    }
+    if moves && fs::rename(from, to).is_ok() {
+        return Ok(true);
     }
     // Another disk, or a copy: written beside its place, then renamed.
-    let bytes = fs::read(&photo.path).map_err(Error::io(&photo.path))?;
-    weights_tools::write_atomically(&to, |out| {
-        out.write_all(&bytes).map_err(weights_tools::Error::io(&to, "write"))
+    let bytes = fs::read(from).map_err(Error::io(from))?;
+    weights_tools::write_atomically(to, |out| {
+        out.write_all(&bytes).map_err(weights_tools::Error::io(to, "write"))
     })?;
-    match moves {
-        true => fs::remove_file(&photo.path).map_err(Error::io(&photo.path)),
-        false => Ok(()),
+    if moves {
+        fs::remove_file(from).map_err(Error::io(from))?;
     }
+    Ok(true)
 }

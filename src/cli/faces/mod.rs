@@ -9,11 +9,11 @@ mod train;
 use super::Outcome;
 use super::compute::threads;
 use super::photos::progress_bar;
-use likenet::faces::bulk::{self, Job, Seen};
+use likenet::faces::bulk::{self, Answers, Job, Seen};
 use likenet::faces::{Detector, Measure, Search};
 use likenet::image::list_pictures;
 use likenet::{Error, Result};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::time::Instant;
 
 #[derive(clap::Subcommand)]
@@ -61,7 +61,7 @@ struct SearchArgs {
     threads: usize,
 }
 
-/// A photo, and its path below the folder that was given.
+/// A photo, and where its copies lie below their folder.
 struct Photo {
     path: PathBuf,
     below: PathBuf,
@@ -70,7 +70,7 @@ struct Photo {
 /// Photos and what was seen in them.
 struct Searched {
     photos: Vec<Photo>,
-    seen: Vec<Seen>,
+    answers: Answers,
     seconds: f64,
 }
 
@@ -78,18 +78,28 @@ impl SearchArgs {
     fn list(&self) -> Result<Vec<Photo>> {
         let mut photos = Vec::new();
         for given in &self.photos {
-            photos.extend(list_pictures(given)?.into_iter().map(|listed| {
-                let below = listed.path.strip_prefix(given).unwrap_or(Path::new(""));
-                let name = || PathBuf::from(listed.path.file_name().unwrap_or_default());
-                let below = if below.as_os_str().is_empty() { name() } else { below.to_path_buf() };
-                Photo { path: listed.path, below }
-            }));
+            let root = self.root(given);
+            let photo = |path: PathBuf| Photo { below: below(&path, root), path };
+            photos.extend(list_pictures(given)?.into_iter().map(|listed| photo(listed.path)));
         }
         if photos.is_empty() {
-            let names: Vec<String> = self.photos.iter().map(|p| p.display().to_string()).collect();
-            return Err(Error::Invalid(format!("no pictures in {}", names.join(", "))));
+            return Err(Error::Invalid(format!("no pictures in {}", self.given())));
         }
         Ok(photos)
+    }
+
+    /// What copies' paths leave away: a folder that was given alone; of one among others, or of a file, what is
+    /// above it.
+    fn root<'a>(&self, given: &'a Path) -> &'a Path {
+        match self.photos.len() {
+            1 if given.is_dir() => given,
+            _ => given.parent().unwrap_or(given),
+        }
+    }
+
+    fn given(&self) -> String {
+        let names: Vec<String> = self.photos.iter().map(|p| p.display().to_string()).collect();
+        names.join(", ")
     }
 
     /// Searches all photos, with a bar; broken ones are told at once.
@@ -111,26 +121,29 @@ impl SearchArgs {
         let search = Search { min_size: self.min_size, confidence, ..Search::new()? };
         let photos = self.list()?;
         let paths: Vec<PathBuf> = photos.iter().map(|p| p.path.clone()).collect();
-        let settings = self.settings(confidence, &paths)?;
+        let settings = self.settings(confidence)?;
         let job = Job { photos: &paths, detector: &detector, search, journal, settings: &settings };
         let bar = progress_bar(paths.len());
-        let progress = |_: usize, seen: &Seen| {
+        let progress = |seen: &Seen, known: bool| {
             if let Seen::Broken(reason) = seen {
                 bar.suspend(|| eprintln!("skipped {reason}"));
             }
             bar.inc(1);
+            if known {
+                bar.reset_eta();
+            }
         };
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(self.threads)
             .build()
             .map_err(|e| Error::Invalid(format!("cannot start threads: {e}")))?;
-        let seen = pool.install(|| bulk::search(&job, &progress))?;
+        let answers = pool.install(|| bulk::search(&job, &progress))?;
         bar.finish_and_clear();
-        Ok(Searched { photos, seen, seconds: begun.elapsed().as_secs_f64() })
+        Ok(Searched { photos, answers, seconds: begun.elapsed().as_secs_f64() })
     }
 
     /// Everything that an answer depends on.
-    fn settings(&self, confidence: f32, paths: &[PathBuf]) -> Result<String> {
+    fn settings(&self, confidence: f32) -> Result<String> {
         let cascade = match &self.cascade {
             None => "built in".to_string(),
             Some(path) => {
@@ -139,28 +152,32 @@ impl SearchArgs {
                 format!("{} ({bytes} bytes, {changed:?})", path.display())
             }
         };
-        let list = super::photos::fingerprint(paths);
         let version = env!("CARGO_PKG_VERSION");
         Ok(format!(
-            "likenet {version}, cascade {cascade}, faces from {} pixels, confidence {confidence}; {} \
-             photos, list {list:016x}",
+            "likenet {version}, cascade {cascade}, faces from {} pixels, confidence {confidence}; {}",
             self.min_size,
-            paths.len()
+            self.given()
         ))
     }
+}
+
+/// A path below `root`; all of it where it lies elsewhere. Nothing in it leads up.
+fn below(path: &Path, root: &Path) -> PathBuf {
+    let rest = path.strip_prefix(root).unwrap_or(path);
+    rest.components().filter(|part| matches!(part, Component::Normal(_))).collect()
 }
 
 impl Searched {
     /// Each photo with its faces; none where it is broken.
     fn faces(&self) -> impl Iterator<Item = (&Photo, &[likenet::faces::Face])> {
-        self.photos.iter().zip(&self.seen).map(|(photo, seen)| match seen {
+        self.photos.iter().zip(&self.answers.seen).map(|(photo, seen)| match seen {
             Seen::Faces(faces) => (photo, &faces[..]),
             Seen::Broken(_) => (photo, &[][..]),
         })
     }
 
     fn broken(&self) -> usize {
-        self.seen.iter().filter(|seen| matches!(seen, Seen::Broken(_))).count()
+        self.answers.seen.iter().filter(|seen| matches!(seen, Seen::Broken(_))).count()
     }
 
     /// The run in figures.
@@ -168,17 +185,22 @@ impl Searched {
         let all = self.photos.len();
         let with = self.faces().filter(|(_, faces)| !faces.is_empty()).count();
         let faces: usize = self.faces().map(|(_, faces)| faces.len()).sum();
-        let rate = all as f64 / self.seconds.max(1e-9);
-        let broken = match self.broken() {
-            0 => String::new(),
-            n => format!(", {n} broken"),
-        };
-        format!(
-            "{all} photos, {with} with a face, {faces} faces{broken}; {:.1} s, {rate:.0} photos/s with \
-             decoding: 120,000 would take {:.1} min",
-            self.seconds,
-            120_000.0 / rate / 60.0
-        )
+        let mut text = format!("{all} photos, {with} with a face, {faces} faces");
+        for (count, what) in [(self.broken(), "broken"), (self.answers.resumed, "resumed")] {
+            if count > 0 {
+                text += &format!(", {count} {what}");
+            }
+        }
+        let fresh = all - self.answers.resumed;
+        if fresh > 0 {
+            let rate = fresh as f64 / self.seconds.max(1e-9);
+            text += &format!(
+                "; {:.1} s, {rate:.1} photos/s with decoding: 120,000 would take {:.1} min",
+                self.seconds,
+                120_000.0 / rate / 60.0
+            );
+        }
+        text
     }
 
     fn outcome(&self) -> Outcome {
@@ -188,7 +210,8 @@ impl Searched {
 
 /// The journal beside an output.
 fn journal(out: &Path) -> PathBuf {
-    let mut name = out.as_os_str().to_os_string();
+    // Beside a folder, not in it, also where its name ends in a slash.
+    let mut name = out.components().as_path().as_os_str().to_os_string();
     name.push(".part");
     PathBuf::from(name)
 }

@@ -1,5 +1,6 @@
 //! `likenet faces train`
 
+use super::super::train::writable;
 use super::super::{Outcome, print};
 use super::eval::{curves, write_page};
 use super::{draw, forget, journal};
@@ -96,6 +97,7 @@ impl Args {
 
 pub fn run(args: &Args) -> Result<Outcome> {
     let state = journal(&args.out);
+    writable(&args.out)?;
     let options = args.options();
     let bar = ProgressBar::new(0);
     if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len} trees  {eta} left") {
