@@ -4,7 +4,7 @@ use image::{GrayImage, Luma};
 use likenet::rng::Rng;
 use serde_json::Value;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
@@ -57,7 +57,11 @@ impl Workplace {
             crop.save(w.path(&format!("crops/{i:03}.png"))).expect("crop");
         }
         for i in 0..40 {
-            let photo = scene(150, 130, &mut rng);
+            let mut photo = scene(150, 130, &mut rng);
+            if i == 9 {
+                // Held out, and always taken: calibration needs something that is wrong.
+                draw_face(&mut photo, [30, 40], 60);
+            }
             photo.save(w.path(&format!("backgrounds/{i:03}.png"))).expect("photo");
         }
         w
@@ -129,16 +133,16 @@ impl Workplace {
 }
 
 const TRAIN: &str = "faces train --faces crops --backgrounds backgrounds --out tiny.cascade \
-                     --rounds 8,24 --copies 2 --negatives 2000 --roll 5";
-const DETECT: &str = "faces detect photos --cascade tiny.cascade --confidence 0.5";
-const FILTER: &str = "faces filter photos --cascade tiny.cascade --confidence 0.5";
+                     --rounds 4,8 --copies 2 --negatives 2000 --roll 5";
+const DETECT: &str = "faces detect photos --cascade tiny.cascade --confidence 0.1";
+const FILTER: &str = "faces filter photos --cascade tiny.cascade --confidence 0.1";
 
 #[test]
 fn a_cascade_is_trained_and_its_report_written() {
     let w = Workplace::untrained();
     let text = w.said(&format!("{TRAIN} --report why"), 0);
     assert!(text.contains("120 crops, 40 backgrounds"), "{text}");
-    assert!(text.contains("round 2 of 2: 216 windows") && text.contains("24 trees"), "{text}");
+    assert!(text.contains("round 2 of 2: 216 windows") && text.contains("8 trees"), "{text}");
     assert_eq!(w.files("").iter().filter(|f| f.starts_with("tiny.cascade")).count(), 1, "{text}");
     let page = w.text("why/index.html");
     assert!(page.contains("<table>") && page.contains("<td>216</td>"), "{page}");
@@ -179,7 +183,7 @@ fn faces_are_found_and_written_in_every_form() {
             let off = (number(key) - f64::from(side)).abs();
             assert!(off < 0.2 * f64::from(wanted[2]), "{key} of {photo}");
         }
-        assert!((0.5..=1.0).contains(&number("confidence")));
+        assert!((0.1..=1.0).contains(&number("confidence")));
         let cells = ["x", "y", "w", "h", "confidence"].map(|key| face[key].to_string());
         rows.push(format!("{},{}", photo["image"].as_str().expect("text"), cells.join(",")));
     }
@@ -221,7 +225,7 @@ fn a_run_that_was_cut_off_goes_on() {
     // Two photos are known, the line of the third is torn; what is known of the first is believed.
     let mut lines: Vec<String> = lines.lines().map(String::from).collect();
     assert_eq!(lines.len(), 5, "{lines:?}");
-    let believed = "{\"photo\":0,\"faces\":[[1.0,2.0,3.0,4.0,0.75]]}";
+    let believed = "{\"photo\":\"photos/a/1.png\",\"faces\":[[1.0,2.0,3.0,4.0,0.75]]}";
     lines[1] = believed.into();
     let torn = &lines[3][..lines[3].len() / 2];
     let known = format!("{}\n{torn}", lines[..3].join("\n"));
@@ -235,7 +239,7 @@ fn a_run_that_was_cut_off_goes_on() {
     assert!(!journal.exists());
     // What other settings found does not count.
     fs::write(&journal, known).expect("journal");
-    let text = w.said(&line.replace("0.5", "0.6"), 2);
+    let text = w.said(&line.replace("0.1", "0.2"), 2);
     assert!(text.contains("f.json.part") && text.contains("other settings"), "{text}");
 }
 
@@ -253,7 +257,7 @@ fn nothing_is_drawn_over_a_photo() {
     }
     // Photos of one name in two folders are two drawings.
     w.said(
-        "faces detect photos/a photos/b --cascade tiny.cascade --confidence 0.5 --draw drawn",
+        "faces detect photos/a photos/b --cascade tiny.cascade --confidence 0.1 --draw drawn",
         1,
     );
     assert_eq!(w.files("drawn").len(), 3, "{:?}", w.files("drawn"));
@@ -286,17 +290,13 @@ fn photos_of_faces_are_copied_with_their_folders() {
 fn moved_photos_are_in_one_place_even_after_a_cut() {
     let w = Workplace::new();
     let line = format!("{FILTER} --keep people --rest others --list people.txt --move");
-    let journal = cut_off(&w, &line, "people.txt");
-    assert!(journal.exists());
-    // The first photo was moved before the cut, the second one's copy was made and its original stayed.
-    fs::create_dir_all(w.path("people/a")).expect("folder");
-    fs::create_dir_all(w.path("people/b")).expect("folder");
-    let [from, to] = ["photos", "people"].map(|f| w.path(f));
-    let here = |root: &Path, name: &str| root.join(name);
-    if here(&from, "a/1.png").exists() {
-        fs::rename(here(&from, "a/1.png"), here(&to, "a/1.png")).expect("move");
-        fs::copy(here(&from, "b/1.png"), here(&to, "b/1.png")).expect("copy");
+    assert!(cut_off(&w, &line, "people.txt").exists());
+    // The first photo was moved before the cut; of the second one the original was not yet removed.
+    for folder in ["people/a", "people/b"] {
+        fs::create_dir_all(w.path(folder)).expect("folder");
     }
+    fs::rename(w.path("photos/a/1.png"), w.path("people/a/1.png")).expect("move");
+    fs::copy(w.path("photos/b/1.png"), w.path("people/b/1.png")).expect("copy");
     w.said(&line, 1);
     assert_eq!(w.files("people"), ["a/1.png", "b/1.png"]);
     assert_eq!(w.files("others"), ["b/2.png"]);
@@ -315,7 +315,7 @@ fn what_cannot_be_done_is_said() {
         (DETECT.replace("tiny.cascade", "photos/a/1.png"), "no cascade"),
         (FILTER.into(), "--keep"),
         (format!("{FILTER} --keep photos/people"), "photos/people"),
-        (TRAIN.replace("crops", "photos").replace("backgrounds", "photos"), "at least 20"),
+        (TRAIN.replace("crops", "photos"), "at least 20"),
         (format!("{TRAIN} --crop 0.5,0.5"), "needs 3 numbers"),
     ] {
         let text = w.said(&line, 2);
