@@ -100,7 +100,10 @@ impl<F: Feature> Cascade<F> {
     /// When there is no stage, a tree has no node, or a link does not lead to a later node of its tree.
     pub fn new(stages: &[Stage<F>], contrast: Option<Contrast>) -> Self {
         assert!(!stages.is_empty());
-        let own = contrast.map_or(0, |c| (c.corners[3] + c.squares) as usize + 1);
+        let own = contrast.map_or(0, |c| {
+            let last = c.corners.iter().fold(0, |last, &corner| last.max(corner as usize));
+            last + c.squares as usize + 1
+        });
         let (nodes, trees, reach) = (Vec::new(), Vec::new(), own);
         let mut cascade = Self { nodes, trees, stages: Vec::new(), contrast, reach };
         for stage in stages {
@@ -141,7 +144,7 @@ impl<F: Feature> Cascade<F> {
     /// [`Cascade::scan`] by blocks.
     ///
     /// # Panics
-    /// When the tables end before the last window and a block's length do.
+    /// When the tables end before the last window, and a block's other windows beside it, do.
     pub fn scan_blocks(
         &self,
         kernels: &Kernels,
@@ -150,8 +153,10 @@ impl<F: Feature> Cascade<F> {
         windows: usize,
         passed: &mut Vec<Passed>,
     ) {
-        assert!(at + windows + BLOCK + self.reach <= tables.len());
-        kernels.run(Blocks { cascade: self, tables: &tables[at..], windows, passed });
+        let tables = &tables[at..];
+        let behind = tables.len().checked_sub(self.reach + BLOCK - 1);
+        assert!(behind.is_some_and(|most| windows <= most), "{windows} windows");
+        kernels.run(Blocks { cascade: self, tables, windows, passed });
     }
 
     /// `1 / √(area · Σp² − (Σp)²)` of a window, or `None` where its standard deviation is at most 10.
@@ -193,7 +198,7 @@ impl<F: Feature> Cascade<F> {
     }
 }
 
-/// The body of [`Cascade::scan_blocks`], which has checked that `BLOCK + reach` values lie behind every corner.
+/// The body of [`Cascade::scan_blocks`], which has checked that `reach + BLOCK − 1` values lie behind every corner.
 struct Blocks<'a, F> {
     cascade: &'a Cascade<F>,
     tables: &'a [i32],
