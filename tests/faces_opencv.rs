@@ -42,6 +42,7 @@ fn raw(xml: &str, photo: &GrayPicture) -> Vec<([i32; 4], f64)> {
     let cascade = Cascade::parse(xml).unwrap_or_else(|e| panic!("{e}"));
     let hits = available().iter().map(|kernels| {
         let settings = Settings {
+            scale_factor: 1.5,
             min_neighbours: 0,
             min_size: 0,
             kernels: Some(kernels),
@@ -104,8 +105,8 @@ fn a_local_pattern_by_hand() {
 
 #[test]
 fn windows_grow_and_what_they_see_is_grouped() {
-    // Every window passes, so that only the scan decides. 7 × 6 pixels hold two windows of factor 1, but
-    // steps of 2 come to one; 1.2 gives 7 × 7, which is too large.
+    // Every window passes, so that only the scan decides. 3 rows hold windows of factor 1, in steps of 2; at 1.2
+    // they have 4 pixels.
     let settings =
         Settings { scale_factor: 1.2, min_neighbours: 0, min_size: 0, ..Settings::default() };
     let all = Cascade::parse(&toy(
@@ -122,9 +123,10 @@ fn windows_grow_and_what_they_see_is_grouped() {
     // Rectangles that lie 2 apart and are 3 wide are different faces.
     assert!(columns(Settings { min_neighbours: 1, ..settings }).is_empty());
     let photo = GrayPicture::new(Size::new(12, 12), vec![7; 144]).unwrap();
+    // From 11 pixels, factor 1.2⁷, the next step is to 13.
     let hits = all.detect(&photo, &Settings { min_size: 12, ..settings }).unwrap();
     assert!(hits.is_empty(), "{hits:?}");
-    // Factors 2 and 4: windows of 6 pixels in steps of 2, one of 12.
+    // Factors 2 and 4: sixteen windows of 6 pixels, in steps of one at half the size, and one of 12.
     let two = Settings { scale_factor: 2.0, min_size: 6, ..settings };
     let hits = all.detect(&photo, &two).unwrap();
     let want: Vec<[i32; 4]> = (0..16).map(|i| [i % 4 * 2, i / 4 * 2, 6, 6]).collect();
