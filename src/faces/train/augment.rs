@@ -3,7 +3,6 @@
 //! Aligned crops are all upright, sharp and large. Faces in photos roll, are small, dark, blurred: each crop is
 //! seen through several random views.
 
-use super::samples::{MIDDLE, RENDERED, SIDE};
 use crate::error::Result;
 use crate::image::{Limits, decode_gray_file};
 use crate::rng::Rng;
@@ -156,20 +155,38 @@ impl Crop {
     }
 }
 
-/// What a view shows of a crop: the window and a margin, [`RENDERED`] pixels each way.
-pub fn render(crop: &Crop, framing: &Framing, view: &View, rng: &mut Rng) -> Plane {
-    let n = ((RENDERED as f32 * view.resolution) as usize).max(1);
-    let resolution = n as f32 / RENDERED as f32;
+/// What a view is drawn on: a window, and what is around it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Canvas {
+    /// Pixels along the canvas.
+    pub pixels: usize,
+    /// Pixels along the window.
+    pub side: usize,
+    /// The window's middle, across and down.
+    pub middle: f32,
+}
+
+/// What a view shows of a crop: the window and the canvas's margin.
+pub fn render(
+    crop: &Crop,
+    framing: &Framing,
+    view: &View,
+    canvas: &Canvas,
+    rng: &mut Rng,
+) -> Plane {
+    let Canvas { pixels, side: window, middle } = *canvas;
+    let n = ((pixels as f32 * view.resolution) as usize).max(1);
+    let resolution = n as f32 / pixels as f32;
     let side = framing.side * crop.whole.width as f32;
     // Crop pixels along a pixel of the window.
-    let step = view.scale.map(|s| s * side / SIDE as f32 / resolution);
+    let step = view.scale.map(|s| s * side / window as f32 / resolution);
     let centre = [0, 1].map(|i| {
         let size = [crop.whole.width, crop.whole.height][i];
         framing.centre[i] * size as f32 + view.shift[i] * side
     });
     let halved = step[1] > 1.6;
     let (sin, cos) = view.roll.sin_cos();
-    let middle = MIDDLE * resolution;
+    let middle = middle * resolution;
     let mut out = Plane::new(n, n);
     for (i, pixel) in out.pixels_mut().iter_mut().enumerate() {
         let dx = ((i % n) as f32 + 0.5 - middle) * step[0];
@@ -177,8 +194,8 @@ pub fn render(crop: &Crop, framing: &Framing, view: &View, rng: &mut Rng) -> Pla
         let v = crop.at(halved, centre[0] + cos * dx - sin * dy, centre[1] + sin * dx + cos * dy);
         *pixel = (v + 0.5) as u8;
     }
-    if n < RENDERED {
-        out = resample::linear(plain_kernels(), &out, [RENDERED; 2], 0);
+    if n < pixels {
+        out = resample::linear(plain_kernels(), &out, [pixels; 2], 0);
     }
     tone(&mut out, view, rng);
     out

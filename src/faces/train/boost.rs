@@ -20,6 +20,16 @@ pub enum Boosting {
     Gentle,
 }
 
+impl Boosting {
+    /// A leaf's value from the weight of positive and negative windows in it; `least` keeps it finite.
+    pub(super) fn leaf(self, [positive, negative]: [f64; 2], least: f64) -> f64 {
+        match self {
+            Self::Real => 0.5 * ((positive + least) / (negative + least)).ln(),
+            Self::Gentle => (positive - negative) / (positive + negative + least),
+        }
+    }
+}
+
 /// How trees are found.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Learner {
@@ -111,9 +121,9 @@ pub fn boost(
         columns.add(tree, &tree.nodes.each_ref().map(split), &mut scores);
     }
     while trees.len() < count {
-        let weights = weights(columns, &scores);
+        let weights = weights(columns.positives, &scores);
         let heavy = trim(&weights, learner.trim);
-        let features = draw(&mut rng, learner.share);
+        let features = draw(&mut rng, FEATURES, (FEATURES as f32 * learner.share) as usize);
         let (tree, splits) = grow(columns, &weights, heavy, &features, learner);
         columns.add(&tree, &splits, &mut scores);
         trees.push(tree);
@@ -122,9 +132,10 @@ pub fn boost(
     trees
 }
 
-/// exp(−y · score), each class with half of the weight; negative ones with a minus.
-fn weights(columns: &Columns, scores: &[f32]) -> Vec<f32> {
-    let (positives, negatives) = scores.split_at(columns.positives);
+/// exp(−y · score), each class with half of the weight; negative ones with a minus. Windows of the object come
+/// first.
+pub(super) fn weights(positives: usize, scores: &[f32]) -> Vec<f32> {
+    let (positives, negatives) = scores.split_at(positives);
     let class = |scores: &[f32], sign: f32| -> Vec<f32> {
         let raw: Vec<f32> = scores.par_iter().map(|s| (-sign * s).exp()).collect();
         let total: f64 = raw.iter().map(|&w| f64::from(w)).sum();
@@ -135,7 +146,7 @@ fn weights(columns: &Columns, scores: &[f32]) -> Vec<f32> {
 }
 
 /// The heaviest windows, which make up `part` of the weight together (estimated on every so many).
-fn trim(weights: &[f32], part: f32) -> Vec<u32> {
+pub(super) fn trim(weights: &[f32], part: f32) -> Vec<u32> {
     let every = (weights.len() / 20_000).max(1);
     let mut some: Vec<f32> = weights.iter().step_by(every).map(|w| w.abs()).collect();
     some.sort_by(f32::total_cmp);
@@ -149,16 +160,16 @@ fn trim(weights: &[f32], part: f32) -> Vec<u32> {
     (0..weights.len() as u32).filter(|&i| weights[i as usize].abs() >= least).collect()
 }
 
-/// A random share of the features, in order.
-fn draw(rng: &mut Rng, share: f32) -> Vec<usize> {
-    let count = ((FEATURES as f32 * share) as usize).clamp(1, FEATURES);
-    let mut all: Vec<usize> = (0..FEATURES).collect();
+/// `count` of the numbers below `all`, or all, in order.
+pub(super) fn draw(rng: &mut Rng, all: usize, count: usize) -> Vec<usize> {
+    let count = count.clamp(1, all);
+    let mut numbers: Vec<usize> = (0..all).collect();
     for i in 0..count {
-        all.swap(i, i + rng.below(FEATURES - i));
+        numbers.swap(i, i + rng.below(all - i));
     }
-    all.truncate(count);
-    all.sort_unstable();
-    all
+    numbers.truncate(count);
+    numbers.sort_unstable();
+    numbers
 }
 
 fn grow(
@@ -207,7 +218,7 @@ fn best_split(
 }
 
 /// The threshold that parts a histogram of (positive, negative) weights best, and its loss.
-fn best_threshold(sums: &[[f32; 2]; 256], boosting: Boosting) -> (u8, f64) {
+pub(super) fn best_threshold(sums: &[[f32; 2]; 256], boosting: Boosting) -> (u8, f64) {
     let sums = sums.map(|pair| pair.map(f64::from));
     let total = sums.iter().fold([0.0; 2], |t, s| [t[0] + s[0], t[1] + s[1]]);
     let loss = |p: f64, n: f64| match boosting {
@@ -236,10 +247,7 @@ fn leaf(columns: &Columns, weights: &[f32], windows: &[u32], learner: &Learner) 
     }
     // Half a window's weight on either side: no leaf is certain.
     let least = 0.5 / columns.windows as f64;
-    let value = match learner.boosting {
-        Boosting::Real => 0.5 * ((p + least) / (n + least)).ln(),
-        Boosting::Gentle => (p - n) / (p + n + least),
-    };
-    let value = value.clamp(-f64::from(learner.clamp), learner.clamp.into());
+    let value =
+        learner.boosting.leaf([p, n], least).clamp(-f64::from(learner.clamp), learner.clamp.into());
     (value as f32 * learner.shrink * UNIT).round() as i16
 }

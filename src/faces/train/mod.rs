@@ -17,6 +17,7 @@ mod boost;
 mod calibrate;
 mod exits;
 mod samples;
+pub mod stages;
 mod state;
 
 pub use augment::{Augment, Framing};

@@ -1,7 +1,7 @@
 //! Windows as numbers: a byte for each channel and cell. Flows in: crops. Flows out: [`Samples`].
 
 use super::Options;
-use super::augment::{Crop, render};
+use super::augment::{Canvas, Crop, View, render};
 use crate::error::Result;
 use crate::faces::soft::{Maps, Node, WINDOW};
 use crate::rng::Rng;
@@ -17,9 +17,10 @@ pub const SIDE: usize = CELL * WINDOW;
 /// Cells that a rendered window has more on each side: what is around goes into its channels.
 const MARGIN: usize = 3;
 /// Pixels along a rendered window: its cells, and what [`cells`] needs more.
-pub const RENDERED: usize = CELL * (WINDOW + 2 * MARGIN + 2);
-/// The window's middle in a rendered one. The first cell starts at pixel 1.
-pub const MIDDLE: f32 = (1 + CELL * MARGIN + SIDE / 2) as f32;
+const RENDERED: usize = CELL * (WINDOW + 2 * MARGIN + 2);
+/// A rendered window. The first cell starts at pixel 1.
+const CANVAS: Canvas =
+    Canvas { pixels: RENDERED, side: SIDE, middle: (1 + CELL * MARGIN + SIDE / 2) as f32 };
 
 /// Windows, one after another.
 #[derive(Clone, Debug, Default)]
@@ -103,7 +104,7 @@ pub fn positives(crops: &[PathBuf], options: &Options, kernels: &Kernels) -> Res
             for copy in 0..options.copies {
                 let mut rng = Rng::new(options.seed ^ ((i * options.copies + copy) as u64) << 16);
                 let view = options.augment.draw(&mut rng);
-                let plane = render(&crop, &options.framing, &view, &mut rng);
+                let plane = render(&crop, &options.framing, &view, &CANVAS, &mut rng);
                 out.extend(window(maps.make(&plane, kernels), [MARGIN, MARGIN]));
             }
             Ok(out)
@@ -117,7 +118,8 @@ pub fn mean(crops: &[PathBuf], options: &Options, kernels: &Kernels) -> Result<V
     let first = (RENDERED - SIDE) / 2;
     let add = |mut sums: Vec<u32>, path: &PathBuf| -> Result<Vec<u32>> {
         let crop = Crop::read(path, kernels)?;
-        let plane = render(&crop, &options.framing, &super::augment::View::PLAIN, &mut Rng::new(0));
+        let rng = &mut Rng::new(0);
+        let plane = render(&crop, &options.framing, &View::PLAIN, &CANVAS, rng);
         let rows = (0..SIDE).flat_map(|y| &plane.row(first + y)[first..][..SIDE]);
         sums.iter_mut().zip(rows).for_each(|(sum, &v)| *sum += u32::from(v));
         Ok(sums)
