@@ -1,6 +1,7 @@
 //! Stage cascades learn discs from drawn crops, and find them in a new picture.
 
 use image::GrayImage;
+use likenet::faces::train::Boosting;
 use likenet::faces::train::stages::{Features, StageOptions, StageStep, Staged, train_stages};
 use likenet::image::GrayPicture;
 use likenet::rng::Rng;
@@ -117,9 +118,40 @@ fn surf_finds_discs() {
     assert_eq!(Cascade::read(file.path()).expect("a valid file"), cascade);
 }
 
+/// Trains on features of OpenCV's; the cascade's XML is the cascade.
+fn opencv_finds_discs(options: &StageOptions) {
+    use likenet::faces::opencv::{Cascade, Settings};
+    let find = |staged: &Staged, picture: &GrayPicture| {
+        let Staged::OpenCv(cascade) = staged else { panic!("{staged:?}") };
+        let settings = Settings { min_size: 40, min_neighbours: 2, ..Settings::default() };
+        let hits = cascade.detect(picture, &settings).expect("settings");
+        hits.iter().map(|hit| hit.rect).collect()
+    };
+    let Staged::OpenCv(cascade) = learns(options, find) else { unreachable!() };
+    assert_eq!(Cascade::parse(&cascade.to_xml()).expect("a valid file"), cascade);
+}
+
+#[test]
+fn haar_stumps_find_discs() {
+    let options = options(Features::Haar { tilted: false });
+    opencv_finds_discs(&StageOptions { candidates: 300, ..options });
+}
+
+#[test]
+fn tilted_haar_trees_find_discs() {
+    let options = options(Features::Haar { tilted: true });
+    let boosting = Boosting::Real;
+    opencv_finds_discs(&StageOptions { candidates: 300, depth: 2, boosting, ..options });
+}
+
+#[test]
+fn local_binary_patterns_find_discs() {
+    opencv_finds_discs(&StageOptions { candidates: 300, ..options(Features::Lbp) });
+}
+
 #[test]
 fn options_are_checked() {
-    let options = StageOptions { hit_rate: 0.0, ..options(Features::Surf) };
+    let options = StageOptions { hit_rate: 0.0, ..options(Features::Lbp) };
     let nowhere = Path::new("nowhere");
     let error = train_stages(nowhere, nowhere, &options, &mut |_| ()).expect_err("no hits");
     assert!(error.to_string().contains("rates"), "{error}");

@@ -7,7 +7,7 @@ use likenet_kernels::cpu::integral::Layout;
 
 /// Two or three weighted rectangles of a window.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Feature {
+pub(in crate::faces) struct Feature {
     /// Left column, top row, columns, rows; of a tilted one, the top corner, and its lengths down the right and
     /// down the left.
     pub rects: [[usize; 4]; 3],

@@ -8,7 +8,7 @@ use std::array::from_fn;
 
 /// A grid of 3 × 3 cells of a window, and the patterns that lead to side 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Feature {
+pub(in crate::faces) struct Feature {
     /// The upper left cell: left column, top row, columns, rows.
     pub cell: [usize; 4],
     /// Bit p % 32 of word p / 32 is set for pattern p.

@@ -13,10 +13,11 @@
 //! open, this does as OpenCV 4 does, to the last bit.
 
 mod group;
-mod haar;
-mod lbp;
-mod scan;
-mod xml;
+pub(super) mod haar;
+pub(super) mod lbp;
+pub(super) mod scan;
+mod write;
+pub(super) mod xml;
 
 use crate::error::{Error, Result};
 use crate::image::GrayPicture;
@@ -28,13 +29,13 @@ use std::path::Path;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cascade {
     /// Columns and rows of its window.
-    window: [usize; 2],
-    stages: Stages,
+    pub(super) window: [usize; 2],
+    pub(super) stages: Stages,
 }
 
 /// The stages, by what their nodes look at.
 #[derive(Clone, Debug, PartialEq)]
-enum Stages {
+pub(super) enum Stages {
     Haar(Vec<Stage<haar::Feature>>),
     Lbp(Vec<Stage<lbp::Feature>>),
 }

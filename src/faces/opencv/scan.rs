@@ -25,7 +25,7 @@ pub(super) struct Level {
 }
 
 /// A feature that can be placed in integral images.
-pub(super) trait Place: Copy + Sync {
+pub(in crate::faces) trait Place: Copy + Sync {
     /// The feature with the corners' places.
     type Placed: Feature + Send + Sync;
 

@@ -25,7 +25,7 @@ type Result<T> = std::result::Result<T, String>;
 const SIDES: std::ops::RangeInclusive<f64> = 3.0..=256.0;
 
 /// What OpenCV takes off a stage's threshold.
-const SLACK: f32 = 1e-5;
+pub(in crate::faces) const SLACK: f32 = 1e-5;
 
 /// The largest number that a file may hold, a word of patterns: sums of products of such numbers are finite.
 const LARGEST: f64 = u32::MAX as f64;

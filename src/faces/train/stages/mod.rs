@@ -11,13 +11,20 @@
 //! most. The next one learns what they could not tell apart. A tenth of the crops is held out for the
 //! thresholds: those that a stage was fitted to score higher than new ones.
 
+mod haar;
+mod lbp;
 mod stage;
+#[cfg(feature = "sqlite")]
 mod surf;
+mod trees;
 mod windows;
 
 use super::augment::{Augment, Framing};
+use super::boost::Boosting;
 use super::{hold_out, pictures};
 use crate::error::{Error, Result};
+use crate::faces::opencv;
+#[cfg(feature = "sqlite")]
 use crate::faces::scd;
 use crate::image::GrayPicture;
 use crate::rng::Rng;
@@ -31,7 +38,15 @@ use windows::{Negatives, Windows, positives};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Features {
     /// Gradients of patches, in a window of 40 x 40 pixels.
+    #[cfg(feature = "sqlite")]
     Surf,
+    /// Differences of rectangles, in a window of 24 x 24 pixels.
+    Haar {
+        /// Whether rectangles are turned by 45° too.
+        tilted: bool,
+    },
+    /// Local binary patterns of blocks, in a window of 24 x 24 pixels.
+    Lbp,
 }
 
 /// What is trained, and how.
@@ -49,13 +64,17 @@ pub struct StageOptions {
     pub stages: usize,
     /// Most weak learners of a stage.
     pub weak: usize,
-    /// Features that a weak learner is chosen from, drawn at random.
+    /// Features that a weak learner, or each tree, is chosen from, drawn at random.
     pub candidates: usize,
     /// Part of the held-out windows of objects that a stage must pass.
     pub hit_rate: f32,
     /// Part of the other windows at which a stage is good enough.
     pub false_positive_rate: f32,
-    /// A stage also ends where a weak learner adds less than this to the area under its ROC curve.
+    /// Levels of a tree's nodes: 1 for stumps. SURF has none.
+    pub depth: usize,
+    /// What a leaf says. SURF's learners are Gentle.
+    pub boosting: Boosting,
+    /// A stage also ends where a weak learner adds less than this to the area under its ROC curve; −1: never.
     pub gain: f64,
     /// Windows without the object for each stage. Training ends when a tenth of them cannot be found.
     pub negatives: usize,
@@ -63,21 +82,32 @@ pub struct StageOptions {
     pub seed: u64,
 }
 
+/// Most levels of a tree: more would fit noise.
+const MAX_DEPTH: usize = 8;
+
 impl StageOptions {
     /// What suits those features: windows are nearly upright, and not enlarged.
     pub fn new(features: Features) -> Self {
+        // Trees are weak: many make a stage, and some help only later ones.
+        let (candidates, gain) = match features {
+            #[cfg(feature = "sqlite")]
+            Features::Surf => (256, 1e-5),
+            _ => (3000, -1.0),
+        };
         let augment = Augment { roll: 12.0, scale: 0.1, small: 0.0, ..Augment::default() };
         Self {
             features,
             framing: Framing::default(),
             augment,
             copies: 1,
-            stages: 12,
+            stages: 20,
             weak: 200,
-            candidates: 256,
+            candidates,
             hit_rate: 0.995,
             false_positive_rate: 0.5,
-            gain: 1e-5,
+            depth: 1,
+            boosting: Boosting::Gentle,
+            gain,
             negatives: 5000,
             seed: 1,
         }
@@ -89,6 +119,8 @@ impl StageOptions {
         let part = |v: f32| v > 0.0 && v <= 1.0;
         let reason = if counts.contains(&0) {
             "copies, stages, weak, candidates and negatives begin at 1"
+        } else if !(1..=MAX_DEPTH).contains(&self.depth) {
+            "trees have 1 to 8 levels"
         } else if !part(self.hit_rate) || !part(self.false_positive_rate) {
             "rates are parts: above 0, at most 1"
         } else if !(self.framing.side.is_finite() && self.framing.side > 0.0) {
@@ -119,6 +151,8 @@ pub enum Staged {
     /// Of SURF patches: ccv's format. It was trained on gray pictures, and is to search such.
     #[cfg(feature = "sqlite")]
     Scd(scd::Cascade),
+    /// Of Haar-like features or local binary patterns: OpenCV's format.
+    OpenCv(opencv::Cascade),
 }
 
 impl Staged {
@@ -133,6 +167,16 @@ impl Staged {
                 let hits = cascade.detect(scd::Image::Gray(picture), &settings)?;
                 // Windows of the picture's halves are larger.
                 hits.iter().map(|h| h.rect).filter(|r| r[2] == side as i32).collect()
+            }
+            Self::OpenCv(cascade) => {
+                let max_size = Some(cascade.window()[0] as u32);
+                let settings = opencv::Settings {
+                    min_neighbours: 0,
+                    min_size: 0,
+                    max_size,
+                    ..opencv::Settings::default()
+                };
+                cascade.detect(picture, &settings)?.iter().map(|hit| hit.rect).collect()
             }
         };
         Ok(rects.iter().map(|r| [r[0] as usize, r[1] as usize]).collect())
@@ -150,9 +194,14 @@ pub fn train_stages(
     progress: &mut dyn FnMut(StageStep),
 ) -> Result<Staged> {
     options.check()?;
+    let folders = [faces, backgrounds];
     match options.features {
         #[cfg(feature = "sqlite")]
-        Features::Surf => run(&surf::Surf::new(options)?, [faces, backgrounds], options, progress),
+        Features::Surf => run(&surf::Surf::new(options)?, folders, options, progress),
+        Features::Haar { tilted } => {
+            run(&trees::Trees::new(haar::pool(tilted), options), folders, options, progress)
+        }
+        Features::Lbp => run(&trees::Trees::new(lbp::pool(), options), folders, options, progress),
     }
 }
 
