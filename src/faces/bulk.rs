@@ -169,14 +169,8 @@ fn open<'a>(
         );
     }
     let mut known = HashMap::new();
-    while begun {
-        line.clear();
-        let read = reader.read_until(b'\n', &mut line).map_err(io())? as u64;
-        // A line that was cut off, or is no line of ours, ends what is known.
-        let Some(text) = line.strip_suffix(b"\n") else { break };
-        let Ok(one) = serde_json::from_slice::<Line>(text) else { break };
-        known.extend([one.seen()]);
-        whole += read;
+    if begun {
+        whole += read_lines(&mut reader, &mut known).map_err(io())?;
     }
     let mut file = file;
     file.set_len(if begun { whole } else { 0 }).map_err(io())?;
@@ -184,6 +178,23 @@ fn open<'a>(
         file.write_all(head.as_bytes()).map_err(io())?;
     }
     Ok((Some(Journal { path, file: Mutex::new(file) }), known))
+}
+
+/// Reads lines up to one that was cut off, or is no line of ours. Gives their bytes.
+fn read_lines(
+    reader: &mut impl BufRead,
+    known: &mut HashMap<PathBuf, Seen>,
+) -> std::io::Result<u64> {
+    let (mut whole, mut line) = (0, Vec::new());
+    loop {
+        line.clear();
+        let read = reader.read_until(b'\n', &mut line)? as u64;
+        let Some(text) = line.strip_suffix(b"\n") else { break };
+        let Ok(one) = serde_json::from_slice::<Line>(text) else { break };
+        known.extend([one.seen()]);
+        whole += read;
+    }
+    Ok(whole)
 }
 
 #[cfg(test)]
