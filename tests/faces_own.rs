@@ -18,7 +18,7 @@ fn the_built_in_cascade_is_small_and_speaks_of_probability() {
     let own = Detector::own();
     assert_eq!((own.measure(), own.needs_colour()), (Measure::Probability, false));
     let Detector::Soft(cascade) = own else { panic!("ours is a soft cascade") };
-    let likely = [0.0, 10.0, 20.0].map(|score| cascade.probability(score));
+    let likely = [0.0, 15.0, 30.0].map(|score| cascade.probability(score));
     assert!(likely.is_sorted() && likely[0] < 0.5 && likely[2] > 0.9, "{likely:?}");
 }
 

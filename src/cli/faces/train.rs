@@ -5,6 +5,7 @@ use super::super::{Outcome, print};
 use super::eval::{curves, write_page};
 use super::{draw, forget, journal};
 use indicatif::{ProgressBar, ProgressStyle};
+use likenet::faces::train::stages::{Features, StageOptions, StageStep, Staged, train_stages};
 use likenet::faces::train::{self, Boosting, Framing, Options, Step, Trained};
 use likenet::report::{self, Table};
 use likenet::{Error, Result};
@@ -25,6 +26,10 @@ pub struct Args {
     /// The cascade to write
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
+    /// What the cascade looks at. Gradient channels make the fastest and surest one; the others are stages of the
+    /// classical kinds, written as OpenCV's XML (haar, tilted, lbp) or ccv's sqlite3 (surf), without a report
+    #[arg(long, value_enum, default_value_t = FeaturesArg::Channels)]
+    features: FeaturesArg,
     /// The window in a crop: its middle, and its side as a part of the crop's width. For aligned faces of 112 x
     /// 112 pixels with the eyes at 46 % of the height: 0.5,0.554,0.857
     #[arg(long, value_name = "X,Y,SIDE", default_value = "0.5,0.5,1", value_parser = numbers::<3>)]
@@ -57,6 +62,35 @@ pub struct Args {
     /// Folder for the report: a page, the ROC, the first trees' cells over the mean crop [default: FILE.report]
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum FeaturesArg {
+    /// Gradients in eight directions over cells, one soft cascade
+    Channels,
+    /// Differences of upright rectangles
+    Haar,
+    /// The same, and of rectangles turned by 45°
+    Tilted,
+    /// Local binary patterns
+    Lbp,
+    /// SURF patches
+    #[cfg(feature = "sqlite")]
+    Surf,
+}
+
+impl FeaturesArg {
+    /// Those of stages; none for the soft cascade.
+    fn staged(self) -> Option<Features> {
+        match self {
+            Self::Channels => None,
+            Self::Haar => Some(Features::Haar { tilted: false }),
+            Self::Tilted => Some(Features::Haar { tilted: true }),
+            Self::Lbp => Some(Features::Lbp),
+            #[cfg(feature = "sqlite")]
+            Self::Surf => Some(Features::Surf),
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -96,8 +130,11 @@ impl Args {
 }
 
 pub fn run(args: &Args) -> Result<Outcome> {
-    let state = journal(&args.out);
     writable(&args.out)?;
+    if let Some(features) = args.features.staged() {
+        return run_stages(args, features);
+    }
+    let state = journal(&args.out);
     let options = args.options();
     let bar = ProgressBar::new(0);
     if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len} trees  {eta} left") {
@@ -173,4 +210,34 @@ fn write_report(trained: &Trained, folder: &Path) -> Result<()> {
         curves(&judged, folder)?
     );
     write_page("A cascade's training", &page, folder)
+}
+
+/// Trains stages.
+fn run_stages(args: &Args, features: Features) -> Result<Outcome> {
+    let options = args.options();
+    let mut staged = StageOptions {
+        framing: options.framing,
+        boosting: options.learner.boosting,
+        seed: args.seed,
+        ..StageOptions::new(features)
+    };
+    staged.augment.mirror = options.augment.mirror;
+    let mut tell = |step: StageStep| match step {
+        StageStep::Listed(crops, backgrounds) => {
+            eprintln!("{crops} crops, {backgrounds} backgrounds; a tenth of the crops is held out");
+        }
+        StageStep::Stage(stage, objects, others) => {
+            let stage = stage + 1;
+            eprintln!("stage {stage}: {objects} windows with the object, {others} without");
+        }
+        StageStep::Weak(..) => {}
+        StageStep::Hits(rate) => eprintln!("  finds {:.2} % of held-out windows", 100.0 * rate),
+    };
+    match train_stages(&args.faces, &args.backgrounds, &staged, &mut tell)? {
+        #[cfg(feature = "sqlite")]
+        Staged::Scd(cascade) => cascade.write(&args.out)?,
+        Staged::OpenCv(cascade) => cascade.write(&args.out)?,
+    }
+    print(&args.out.display().to_string())?;
+    Ok(Outcome::Done)
 }

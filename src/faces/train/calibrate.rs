@@ -9,7 +9,7 @@ use super::backgrounds::turned;
 use crate::error::{Error, Result};
 use crate::faces::judge::{self, Detections, Judgement, Label, Photo, Truth, judge};
 use crate::faces::rect::{Face, Rect};
-use crate::faces::soft::{Cascade, Hit, Settings};
+use crate::faces::soft::{Cascade, Hit, Settings, UNIT};
 use crate::image::{GrayPicture, Limits, Size, decode_gray_file};
 use crate::learn::metrics::Platt;
 use crate::rng::Rng;
@@ -69,14 +69,21 @@ pub fn outcomes(
         Ok(Picture { name, object: None, hits: cascade.detect(&photo, &settings) })
     });
     let pictures: Vec<Picture> = crops.chain(photos).collect::<Result<_>>()?;
-    let calibration = calibrate(&pictures)?;
+    let last_exit = cascade.trees.last().map_or(0, |tree| tree.exit);
+    let calibration = calibrate(&pictures, last_exit)?;
     Ok(Outcome { judgement: judged(&pictures, calibration)?, calibration })
 }
 
-fn calibrate(pictures: &[Picture]) -> Result<[f64; 2]> {
+fn calibrate(pictures: &[Picture], last_exit: i32) -> Result<[f64; 2]> {
     let hit = |p: &Picture, hit: &Hit| (f64::from(hit.score), p.right(hit));
     let hits = pictures.iter().flat_map(|p| p.hits.iter().map(move |h| hit(p, h)));
-    let (scores, right): (Vec<f64>, Vec<bool>) = hits.unzip();
+    let (mut scores, mut right): (Vec<f64>, Vec<bool>) = hits.unzip();
+    if right.iter().all(|&right| right) {
+        // No background fooled it: each counts as one window that just passed the last tree.
+        let empty = pictures.iter().filter(|p| p.object.is_none()).count();
+        scores.extend(vec![f64::from(last_exit) / f64::from(UNIT); empty]);
+        right.extend(vec![false; empty]);
+    }
     let fit = Platt::fit(&scores, &right).map_err(|e| {
         Error::Invalid(format!("the cascade cannot be calibrated on held-out pictures: {e}"))
     })?;
