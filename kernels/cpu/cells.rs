@@ -390,7 +390,7 @@ mod tests {
     fn plain(gray: &Plane, channel: usize, x: usize, y: usize) -> u8 {
         let [width, height] = [gray.width / CELL - 1, gray.height / CELL - 1].map(|n| n as isize);
         let pixel = |x: isize, y: isize| i32::from(gray.row(y as usize)[x as usize]);
-        let long = |v: i32| v + (v * i32::from(DIAGONAL) >> 16);
+        let long = |v: i32| v + ((v * i32::from(DIAGONAL)) >> 16);
         // Sums of a cell: eight directions, gray levels.
         let cell = |x: isize, y: isize| {
             let mut sums = [0; 9];
@@ -433,12 +433,12 @@ mod tests {
         let value = match channel {
             0..8 => {
                 let v = direction(channel);
-                (3 * v + v / 8) * divisor(around(6, 0), 6) >> 16
+                ((3 * v + v / 8) * divisor(around(6, 0), 6)) >> 16
             }
-            8 => (0..8).map(direction).sum::<i32>() * far >> 16,
+            8 => ((0..8).map(direction).sum::<i32>() * far) >> 16,
             _ => {
-                let mean = around(12, 1) * i32::from(NINTH) >> 16;
-                128 + ((pooled(8) - mean) * (far / 4) >> 16)
+                let mean = (around(12, 1) * i32::from(NINTH)) >> 16;
+                128 + (((pooled(8) - mean) * (far / 4)) >> 16)
             }
         };
         value.clamp(0, 255) as u8

@@ -12,6 +12,9 @@ pub const BORDER: usize = 13;
 /// Fewest pixels along a level: below, even the border leaves no room for a window.
 const SMALLEST: usize = CELL * WINDOW + 6 - 2 * BORDER;
 
+/// A picture is not enlarged beyond so many pixels, whatever the smallest window.
+const MOST_PIXELS: f32 = 64e6;
+
 /// A picture's levels, made when asked for.
 pub struct Pyramid {
     kernels: &'static Kernels,
@@ -33,7 +36,8 @@ impl Pyramid {
     /// The levels in which windows of the smallest size and more fit.
     pub fn new(picture: &GrayPicture, settings: &Settings) -> Self {
         let [width, height] = [picture.width, picture.height];
-        let first = (settings.min_size / (CELL * WINDOW) as f32).max(1.0 / 16.0);
+        let bound = ((width * height) as f32 / MOST_PIXELS).sqrt().clamp(1.0 / 16.0, 1.0);
+        let first = (settings.min_size / (CELL * WINDOW) as f32).max(bound);
         let mut octaves = vec![Plane::from_pixels(width, &picture.data)];
         let mut levels = Vec::new();
         for i in 0.. {
