@@ -118,17 +118,27 @@ fn surf_finds_discs() {
     assert_eq!(Cascade::read(file.path()).expect("a valid file"), cascade);
 }
 
+/// The cascade, which is one of OpenCV's.
+fn opencv(staged: &Staged) -> &likenet::faces::opencv::Cascade {
+    match staged {
+        Staged::OpenCv(cascade) => cascade,
+        #[cfg(feature = "sqlite")]
+        Staged::Scd(_) => panic!("{staged:?}"),
+    }
+}
+
 /// Trains on features of OpenCV's; the cascade's XML is the cascade.
 fn opencv_finds_discs(options: &StageOptions) {
     use likenet::faces::opencv::{Cascade, Settings};
     let find = |staged: &Staged, picture: &GrayPicture| {
-        let Staged::OpenCv(cascade) = staged else { panic!("{staged:?}") };
+        let cascade = opencv(staged);
         let settings = Settings { min_size: 40, min_neighbours: 2, ..Settings::default() };
         let hits = cascade.detect(picture, &settings).expect("settings");
         hits.iter().map(|hit| hit.rect).collect()
     };
-    let Staged::OpenCv(cascade) = learns(options, find) else { unreachable!() };
-    assert_eq!(Cascade::parse(&cascade.to_xml()).expect("a valid file"), cascade);
+    let staged = learns(options, find);
+    let cascade = opencv(&staged);
+    assert_eq!(Cascade::parse(&cascade.to_xml()).expect("a valid file"), *cascade);
 }
 
 #[test]

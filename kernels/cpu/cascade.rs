@@ -32,7 +32,7 @@ pub unsafe trait Feature: Copy {
     /// The values for as many windows as there are lanes, of which the first has its corner at `windows`.
     ///
     /// # Safety
-    /// As for [`Simd`]; `windows` must be valid for `reach() + LANES − 1` reads.
+    /// As for `Simd`; `windows` must be valid for `reach() + LANES − 1` reads.
     unsafe fn values<S: Simd>(&self, windows: *const i32, norms: S) -> S;
 
     /// Values from a window's corner on that may be read.

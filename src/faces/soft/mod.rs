@@ -8,7 +8,7 @@
 //!
 //! The picture shrinks, the window stays: 20 x 20 cells of two pixels slide over each level. One soft cascade
 //! instead of stages: every tree adds to a running sum, and every tree may reject (Bourdev and Brandt,
-//! CVPR 2005). How a [`Cascade`] lies on disk says [`format`].
+//! CVPR 2005). How a [`Cascade`] lies on disk says [`mod@format`].
 
 pub mod format;
 mod group;
