@@ -72,7 +72,7 @@ fn learns(options: &StageOptions, find: impl Fn(&Staged, &GrayPicture) -> Vec<[i
     let [faces, backgrounds] = ["faces", "backgrounds"].map(|name| folder.path().join(name));
     let staged = train_stages(&faces, &backgrounds, options, &mut |step| steps.push(step));
     let staged = staged.expect("a cascade");
-    assert_eq!(steps[0], StageStep::Listed(135, 12));
+    assert_eq!(steps[0], StageStep::Listed(150, 12));
     assert!(matches!(steps.last(), Some(StageStep::Hits(rate)) if *rate >= 0.9), "{steps:?}");
 
     let mut rng = Rng::new(77);
