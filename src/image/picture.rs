@@ -135,6 +135,20 @@ impl Picture {
         }
     }
 
+    /// The gray picture that OpenCV's `cvtColor` makes, and its cascades look at:
+    /// (9798 R + 19235 G + 3735 B) / 2¹⁵, to the nearest.
+    pub fn to_luma(&self) -> GrayPicture {
+        let luma = |p: &[u8]| {
+            let [r, g, b] = [p[0], p[1], p[2]].map(u32::from);
+            ((9798 * r + 19235 * g + 3735 * b + (1 << 14)) >> 15) as u8
+        };
+        GrayPicture {
+            width: self.width,
+            height: self.height,
+            data: self.data.chunks_exact(3).map(luma).collect(),
+        }
+    }
+
     /// The picture as `f32` in 0..1 (value / 255): what pycaffe's `load_image` returns.
     pub fn to_float(&self) -> FloatPicture {
         FloatPicture {
@@ -214,7 +228,16 @@ mod tests {
     #[test]
     fn gray_of_gray_is_itself() {
         let data = (0..=255u8).flat_map(|v| [v, v, v]).collect();
-        let gray = Picture::new(Size::new(1, 256), data).unwrap().to_gray();
-        assert!(gray.data.iter().enumerate().all(|(i, &v)| i == v as usize));
+        let picture = Picture::new(Size::new(1, 256), data).unwrap();
+        for gray in [picture.to_gray(), picture.to_luma()] {
+            assert!(gray.data.iter().enumerate().all(|(i, &v)| i == v as usize));
+        }
+    }
+
+    #[test]
+    fn the_luma_of_colours_is_opencvs() {
+        let data = vec![255, 0, 0, 0, 255, 0, 0, 0, 255, 1, 200, 30, 0, 1, 4];
+        let picture = Picture::new(Size::new(1, 5), data).unwrap();
+        assert_eq!(picture.to_luma().data, [76, 150, 29, 121, 1]);
     }
 }

@@ -97,7 +97,8 @@ impl Cascade {
         self.window
     }
 
-    /// Hits in a photo whose gray values are `photo`'s, in OpenCV's order, cut to the photo.
+    /// Hits in a gray photo (OpenCV's gray is [`to_luma`](crate::image::Picture::to_luma)), in OpenCV's order, cut to
+    /// the photo.
     ///
     /// Fails when the settings make no sense, or the forced instruction set is not to be had.
     pub fn detect(&self, photo: &GrayPicture, settings: &Settings) -> Result<Vec<Hit>> {
