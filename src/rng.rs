@@ -53,6 +53,13 @@ impl Rng {
         (mean as f64 + std as f64 * radius * angle.cos()) as f32
     }
 
+    /// Puts things into a random order (Fisher and Yates, 1938).
+    pub fn shuffle<T>(&mut self, things: &mut [T]) {
+        for i in (1..things.len()).rev() {
+            things.swap(i, self.below(i + 1));
+        }
+    }
+
     /// A whole number below `n` (`n` > 0), without bias (Lemire, 2019).
     pub fn below(&mut self, n: usize) -> usize {
         let n = n as u64;
@@ -87,6 +94,19 @@ mod tests {
             seen[rng.below(5)] += 1;
         }
         assert!(seen.iter().all(|&n| (9_500..10_500).contains(&n)), "{seen:?}");
+    }
+
+    #[test]
+    fn every_order_is_as_likely() {
+        let mut rng = Rng::new(5);
+        let mut seen = std::collections::BTreeMap::new();
+        for _ in 0..60_000 {
+            let mut order = [0, 1, 2];
+            rng.shuffle(&mut order);
+            *seen.entry(order).or_insert(0) += 1;
+        }
+        assert_eq!(seen.len(), 6);
+        assert!(seen.values().all(|n| (9_500..10_500).contains(n)), "{seen:?}");
     }
 
     #[test]

@@ -4,7 +4,8 @@
 mod common;
 
 use common::{golden, shared};
-use likenet::faces::judge::{Detections, Found, Judgement, Options, Region, Truth, judge};
+use likenet::faces::Rect;
+use likenet::faces::judge::{Detections, Found, Judgement, Options, Truth, judge};
 use likenet::report::faces::{html, text};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -88,8 +89,8 @@ fn a_small_set_as_the_reference() {
 #[test]
 fn groups_by_hand() {
     let (mut truth, found) = small();
-    truth.measure_brightness(|image, region| {
-        let gray = if region.x < 100.0 { 20.0 } else { 200.0 };
+    truth.measure_brightness(|image, rect| {
+        let gray = if rect.x < 100.0 { 20.0 } else { 200.0 };
         image.starts_with("studio").then_some(gray)
     });
     let judged = judge(&truth, &found, &Options::default()).expect("a judgement");
@@ -133,7 +134,7 @@ fn confidences_that_are_probabilities_have_bins() {
 fn both_forms_say_the_same() {
     let (_, found) = small();
     let face = |f: &Found| {
-        let Region { x, y, w, h } = f.region;
+        let Rect { x, y, w, h } = f.rect;
         json!({"x": x, "y": y, "w": w, "h": h, "confidence": f.confidence})
     };
     let photo = |(image, found): &(String, Vec<Found>)| {
@@ -245,8 +246,8 @@ fn made_up(truth: &Truth) -> Detections {
         let mut found = vec![];
         for face in &photo.faces {
             for _ in 0..(3.0 * random()) as usize {
-                let (r, size) = (face.region, face.region.w * (1.0 + 0.5 * random()));
-                let [x, y] = r.center();
+                let (r, size) = (face.rect, face.rect.w * (1.0 + 0.5 * random()));
+                let [x, y] = r.centre();
                 let [x, y] = [x + r.w * (random() - 0.5) / 2.0, y + r.h * (random() - 0.3) / 2.0];
                 found.push(detection(x - size / 2.0, y - size / 2.0, size, 0.3 + 0.7 * random()));
             }
@@ -263,8 +264,8 @@ fn made_up(truth: &Truth) -> Detections {
 fn detection(x: f64, y: f64, size: f64, confidence: f64) -> Found {
     // Few digits, so that some confidences are the same.
     let confidence = (confidence * 200.0).round() / 200.0;
-    let region = Region { x, y, w: size, h: size };
-    Found { region, confidence }
+    let rect = Rect { x, y, w: size, h: size };
+    Found { rect, confidence }
 }
 
 #[test]

@@ -129,6 +129,10 @@ fn a_training_that_was_cut_off_ends_the_same() {
     let error =
         train(&rings, &backgrounds, &other, Some(&state), &mut |_| ()).err().expect("another's");
     assert!(error.to_string().contains("other options"), "{error}");
+    std::fs::remove_file(rings.join("07.png")).expect("a crop");
+    let error =
+        train(&rings, &backgrounds, &options(), Some(&state), &mut |_| ()).err().expect("others");
+    assert!(error.to_string().contains("other pictures"), "{error}");
 }
 
 #[test]

@@ -77,6 +77,18 @@ pub fn half(kernels: &Kernels, from: &Plane) -> Plane {
     out
 }
 
+/// Halves a picture as long as it is too large (and has a half): then no pixel is skipped by what reads between them.
+pub fn halve_while(
+    kernels: &Kernels,
+    mut plane: Plane,
+    too_large: impl Fn(&Plane) -> bool,
+) -> Plane {
+    while plane.width > 1 && plane.height > 1 && too_large(&plane) {
+        plane = half(kernels, &plane);
+    }
+    plane
+}
+
 /// Another size by linear interpolation between pixel centres (OpenCV's rule), to 1/256 of a pixel, with
 /// `border` pixels around it that repeat the outermost ones.
 ///

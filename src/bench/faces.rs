@@ -2,7 +2,7 @@
 
 use super::median;
 use crate::error::{Error, Result};
-use crate::faces::{Detector, Search};
+use crate::faces::{Detector, Measure, Search};
 use crate::image::{Picture, Size, resize};
 use rayon::ThreadPoolBuilder;
 use std::time::{Duration, Instant};
@@ -41,13 +41,15 @@ pub fn time(
         .num_threads(threads)
         .build()
         .map_err(|e| Error::Invalid(format!("cannot start threads: {e}")))?;
-    let gray: Vec<_> = photos.iter().map(Picture::to_gray).collect();
+    let gray =
+        if detector.measure() == Measure::Windows { Picture::to_luma } else { Picture::to_gray };
+    let gray: Vec<_> = photos.iter().map(gray).collect();
     let round = || -> Result<usize> {
         let mut faces = 0;
         for (photo, gray) in photos.iter().zip(&gray) {
-            faces += match detector.needs_colour() {
-                true => detector.detect(photo, search)?.len(),
-                false => detector.detect_gray(gray, search)?.len(),
+            faces += match detector.measure() {
+                Measure::Stages => detector.detect(photo, search)?.len(),
+                _ => detector.detect_gray(gray, search)?.len(),
             };
         }
         Ok(faces)

@@ -17,6 +17,7 @@ mod weights;
 use clap::{Parser, Subcommand};
 use likenet::Result;
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
 /// Runs Caffe's networks on photos: one binary, no other software.
@@ -110,6 +111,13 @@ fn print(text: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
     let written = out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n"));
     written.and_then(|()| out.flush()).map_err(likenet::Error::io("standard output".as_ref()))
+}
+
+/// Writes a file whole, or not at all.
+fn write(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
+    Ok(weights_tools::write_atomically(path, |out| {
+        out.write_all(bytes.as_ref()).map_err(weights_tools::Error::io(path, "write"))
+    })?)
 }
 
 /// Prints a value as indented JSON.

@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use likenet::feed::{Preparation, Views};
 use likenet::image::{
     ChannelOrder, Classifier, ClassifierOptions, Limits, Mean, MeanImage, Resize, Size,
-    list_pictures,
+    fingerprint, list_pictures,
 };
 use likenet::net::{Keep, Net, Options, Trained, architecture, trained};
 use likenet::shape::Shape;
@@ -265,9 +265,7 @@ pub fn unpack(model: &Trained, folder: &Path) -> Result<Files> {
         if std::fs::read(&path).is_ok_and(|there| there == bytes) {
             return Ok(path);
         }
-        weights_tools::write_atomically(&path, |out| {
-            out.write_all(bytes).map_err(weights_tools::Error::io(&path, "write"))
-        })?;
+        super::write(&path, bytes)?;
         Ok(path)
     };
     Ok(Files {
@@ -280,12 +278,6 @@ pub fn unpack(model: &Trained, folder: &Path) -> Result<Files> {
             file("compact.safetensors", model.weights)?,
         )
     })
-}
-
-/// FNV-1a over the paths: tells one list from another, nothing more.
-fn fingerprint(photos: &[PathBuf]) -> u64 {
-    let bytes = photos.iter().flat_map(|p| p.as_os_str().as_encoded_bytes().iter().chain(&[0u8]));
-    bytes.fold(0xcbf2_9ce4_8422_2325, |h, &b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3))
 }
 
 /// The first source blob that holds pictures.

@@ -44,14 +44,12 @@ impl Order {
         Rng::new(self.samples.wrapping_add(sample))
     }
 
-    /// The order of epoch `number` (Fisher and Yates, 1938).
+    /// The order of epoch `number`.
     fn epoch<'a>(&self, number: u64, epoch: &'a mut Epoch) -> &'a [usize] {
         if epoch.0.as_ref().is_none_or(|e| e.0 != number) {
             let mut rng = Rng::new(self.epochs.wrapping_add(number));
             let mut order: Vec<usize> = (0..self.items).collect();
-            for i in (1..self.items).rev() {
-                order.swap(i, rng.below(i + 1));
-            }
+            rng.shuffle(&mut order);
             epoch.0 = Some((number, order));
         }
         epoch.0.as_ref().map_or(&[], |e| &e.1)

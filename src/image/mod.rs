@@ -36,7 +36,7 @@ pub use decode::{
 };
 pub use error::ImageError;
 pub use limits::Limits;
-pub use listing::{ListedPicture, list_pictures};
+pub use listing::{ListedPicture, fingerprint, list_pictures};
 pub use mean::{Mean, MeanImage};
 pub use picture::{FloatPicture, GrayPicture, Picture, Size};
 pub use resize::Resize;

@@ -109,6 +109,23 @@ pub(super) fn titled<DB: DrawingBackend>(
     }
 }
 
+/// The names of a chart's curves, in a box.
+pub(super) fn legend<'a, DB: DrawingBackend + 'a, CT: CoordTranslate>(
+    chart: &mut ChartContext<'a, DB, CT>,
+    position: SeriesLabelPosition,
+    scale: u32,
+) -> Drawn<DB> {
+    chart
+        .configure_series_labels()
+        .position(position)
+        .margin(8 * scale)
+        .legend_area_size(26 * scale)
+        .label_font((FONT, 14 * scale))
+        .background_style(WHITE.mix(0.85))
+        .border_style(GRID.stroke_width(scale))
+        .draw()
+}
+
 /// A line through points.
 ///
 /// Where thick lines of a bitmap meet at a sharp angle, their corner shoots far beyond the point: a bitmap

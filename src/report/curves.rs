@@ -6,7 +6,7 @@
 //! Long logs are thinned: of each stretch of iterations only the smallest and the largest value are
 //! drawn. Where a value is not finite, a curve has a gap.
 
-use super::canvas::{self, COLOURS, Drawn, FONT, GRID, Page, line, number, style, titled};
+use super::canvas::{self, COLOURS, Drawn, Page, line, number, style, titled};
 use super::log::Record;
 use crate::error::{Error, Result};
 use plotters::coord::Shift;
@@ -246,16 +246,7 @@ impl Panel {
                     + Rectangle::new([(0, -height), (width, height)], filled)
             });
         }
-        chart
-            .configure_series_labels()
-            .position(self.legend.clone())
-            .margin(8 * scale)
-            .legend_area_size(26 * scale)
-            .label_font((FONT, 14 * scale))
-            .background_style(WHITE.mix(0.85))
-            .border_style(GRID.stroke_width(scale))
-            .draw()?;
-        Ok(())
+        canvas::legend(&mut chart, self.legend.clone(), scale)
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Flows in: a name and a judgement for each detector. Flows out: a drawing, SVG or PNG, with a curve for each.
 
-use super::canvas::{self, COLOURS, Drawn, FONT, GRID, Page, line, number, style, titled};
+use super::canvas::{self, COLOURS, Drawn, Page, line, number, style, titled};
 use super::faces::Judged;
 use crate::error::{Error, Result};
 use crate::faces::judge::Judgement;
@@ -138,30 +138,22 @@ impl Curves<'_> {
             FaceCurve::PrecisionRecall => SeriesLabelPosition::LowerLeft,
             _ => SeriesLabelPosition::LowerRight,
         };
-        chart
-            .configure_series_labels()
-            .position(legend)
-            .margin(8 * scale)
-            .legend_area_size(26 * scale)
-            .label_font((FONT, 14 * scale))
-            .background_style(WHITE.mix(0.85))
-            .border_style(GRID.stroke_width(scale))
-            .draw()?;
-        Ok(())
+        canvas::legend(&mut chart, legend, scale)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::faces::judge::{Detections, Found, Label, Options, Photo, Region, Truth, judge};
+    use crate::faces::Rect;
+    use crate::faces::judge::{Detections, Found, Label, Options, Photo, Truth, judge};
 
     /// Two photos with a face and one without; a detection on one of the faces and one on nothing.
     fn judgement() -> Judgement {
-        let region = Region { x: 10.0, y: 10.0, w: 40.0, h: 50.0 };
-        let found = |confidence| vec![Found { region, confidence }];
+        let rect = Rect { x: 10.0, y: 10.0, w: 40.0, h: 50.0 };
+        let found = |confidence| vec![Found { rect, confidence }];
         let photo = |image: &str, faces| Photo { image: image.into(), source: None, faces };
-        let face = || vec![Label { region, ..Label::default() }];
+        let face = || vec![Label { rect, ..Label::default() }];
         let photos = vec![photo("a", face()), photo("b", face()), photo("c", vec![])];
         let found = [("a", found(0.9)), ("b", vec![]), ("c", found(0.5))];
         let photos_found = found.map(|(image, found)| (image.to_string(), found));

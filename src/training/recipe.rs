@@ -120,9 +120,7 @@ impl Recipe {
                 .map(|p| p.path.canonicalize().map_err(Error::io(&p.path)))
                 .collect::<Result<_>>()?;
             let mut rng = Rng::new(self.seed.wrapping_add((label as u64) << 32));
-            for i in (1..photos.len()).rev() {
-                photos.swap(i, rng.below(i + 1));
-            }
+            rng.shuffle(&mut photos);
             let tests = photos.len() / self.test_share.max(1);
             if tests == 0 || tests == photos.len() {
                 return Err(Error::Invalid(format!(

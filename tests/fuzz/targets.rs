@@ -261,7 +261,7 @@ pub fn faces(data: &[u8]) {
         if let Ok(truth) = Truth::read(path) {
             let found = |photo: &Photo| {
                 let faces = photo.faces.iter();
-                faces.map(|face| Found { region: face.region, confidence: 0.5 }).collect()
+                faces.map(|face| Found { rect: face.rect, confidence: 0.5 }).collect()
             };
             let photos = truth.photos.iter().map(|photo| (photo.image.clone(), found(photo)));
             judged(&truth, &Detections { photos: photos.collect() });

@@ -1,6 +1,6 @@
 //! `likenet faces detect`
 
-use super::super::{Outcome, print};
+use super::super::{Outcome, print, write};
 use super::{SearchArgs, Searched, draw, forget, journal};
 use likenet::faces::Face;
 use likenet::report::Table;
@@ -35,10 +35,10 @@ pub fn run(args: &Args) -> Result<Outcome> {
     }
     let searched = args.search.search(journal.as_deref())?;
     if let Some(path) = &args.json {
-        write(path, json(&searched)?)?;
+        put(path, json(&searched)?)?;
     }
     if let Some(path) = &args.csv {
-        write(path, csv(&searched)?)?;
+        put(path, csv(&searched)?)?;
     }
     if let Some(folder) = &args.draw {
         draw_all(&searched, folder)?;
@@ -61,18 +61,18 @@ struct Entry {
 
 #[derive(Serialize)]
 struct Found {
-    x: f32,
-    y: f32,
-    w: f32,
-    h: f32,
-    confidence: f32,
+    x: f64,
+    y: f64,
+    w: f64,
+    h: f64,
+    confidence: f64,
 }
 
 impl Found {
     fn new(face: &Face) -> Self {
-        let (tenth, fine) = (|v: f32| (10.0 * v).round() / 10.0, |v: f32| (1e4 * v).round() / 1e4);
+        let (tenth, fine) = (|v: f64| (10.0 * v).round() / 10.0, |v: f64| (1e4 * v).round() / 1e4);
         let [x, y, w, h] = [face.rect.x, face.rect.y, face.rect.w, face.rect.h].map(tenth);
-        Self { x, y, w, h, confidence: fine(face.confidence) }
+        Self { x, y, w, h, confidence: fine(face.confidence.into()) }
     }
 }
 
@@ -132,13 +132,11 @@ fn draw_all(searched: &Searched, folder: &Path) -> Result<()> {
     drawings.par_iter().try_for_each(|(photo, faces, out)| draw::boxes(&photo.path, faces, out))
 }
 
-/// Writes a file at once, or to standard output.
-fn write(path: &Path, bytes: Vec<u8>) -> Result<()> {
+/// Writes a file, or to standard output.
+fn put(path: &Path, bytes: Vec<u8>) -> Result<()> {
     if path.as_os_str() == "-" {
         let text = String::from_utf8_lossy(&bytes);
         return print(text.trim_end());
     }
-    Ok(weights_tools::write_atomically(path, |out| {
-        out.write_all(&bytes).map_err(weights_tools::Error::io(path, "write"))
-    })?)
+    write(path, bytes)
 }

@@ -1,5 +1,6 @@
 //! Boxes on copies of photos; a cascade's first trees.
 
+use super::super::write;
 use image::{Rgb, RgbImage};
 use likenet::faces::Face;
 use likenet::faces::soft::{Cascade, Node};
@@ -34,16 +35,14 @@ pub fn boxes(photo: &Path, faces: &[Face], out: &Path) -> Result<()> {
     let (w, h) = (picture.width as u32, picture.height as u32);
     image::ImageEncoder::write_image(encoder, &picture.data, w, h, image::ExtendedColorType::Rgb8)
         .map_err(|e| Error::Invalid(format!("{}: {e}", out.display())))?;
-    Ok(weights_tools::write_atomically(out, |file| {
-        file.write_all(bytes.get_ref()).map_err(weights_tools::Error::io(out, "write"))
-    })?)
+    write(out, bytes.get_ref())
 }
 
 /// A frame around a face: green where it is sure, red where it is not.
 fn outline(picture: &mut Picture, face: &Face, width: usize) {
     let sure = face.confidence.clamp(0.0, 1.0);
     let colour = [(255.0 * (1.0 - sure)) as u8, (220.0 * sure) as u8, 40];
-    let clamp = |v: f32, most: usize| (v.max(0.0) as usize).min(most);
+    let clamp = |v: f64, most: usize| (v.max(0.0) as usize).min(most);
     let (left, top) = (clamp(face.rect.x, picture.width), clamp(face.rect.y, picture.height));
     let right = clamp(face.rect.x + face.rect.w, picture.width);
     let bottom = clamp(face.rect.y + face.rect.h, picture.height);
@@ -99,9 +98,7 @@ pub fn trees(cascade: &Cascade, mean: &[u8], out: &Path) -> Result<()> {
     let mut bytes = Cursor::new(Vec::new());
     page.write_to(&mut bytes, image::ImageFormat::Png)
         .map_err(|e| Error::Invalid(format!("{}: {e}", out.display())))?;
-    Ok(weights_tools::write_atomically(out, |file| {
-        file.write_all(bytes.get_ref()).map_err(weights_tools::Error::io(out, "write"))
-    })?)
+    write(out, bytes.get_ref())
 }
 
 /// A frame around the two cells each way that a node's value is pooled over.

@@ -1,10 +1,10 @@
 //! `likenet faces eval` and `likenet faces compare`
 
-use super::super::{Outcome, print};
+use super::super::{Outcome, print, write};
 use super::progress_bar;
-use likenet::faces::judge::{Detections, Judgement, Options, Region, Truth, judge};
-use likenet::faces::{Detector, Search};
-use likenet::image::{GrayPicture, Limits, decode_file, decode_gray_file};
+use likenet::faces::judge::{Detections, Judgement, Options, Truth, judge};
+use likenet::faces::{Detector, Rect, Search};
+use likenet::image::{GrayPicture, Limits, decode_gray_file};
 use likenet::report;
 use likenet::{Error, Result};
 use rayon::prelude::*;
@@ -111,7 +111,7 @@ impl Judging {
                 Some((name, gray))
             })
             .collect();
-        truth.measure_brightness(|image, region| mean_gray(gray.get(image)?, region));
+        truth.measure_brightness(|image, rect| mean_gray(gray.get(image)?, rect));
         Ok(Labelled { judging: self, truth, photos })
     }
 }
@@ -122,8 +122,7 @@ impl Labelled<'_> {
         let search = Search { min_size: self.judging.min_size, ..Search::new()? };
         let bar = progress_bar(self.truth.photos.len());
         let found = self.truth.photos.par_iter().map(|photo| {
-            let picture = decode_file(&self.photos.join(&photo.image), &Limits::default())?;
-            let faces = detector.detect(&picture, &search)?;
+            let faces = detector.detect_file(&self.photos.join(&photo.image), &search)?;
             bar.inc(1);
             Ok((photo.image.clone(), faces))
         });
@@ -149,11 +148,11 @@ impl Labelled<'_> {
     }
 }
 
-/// The mean gray level of a region, where it lies in the photo.
-fn mean_gray(photo: &GrayPicture, region: Region) -> Option<f64> {
+/// The mean gray level of a rectangle, where it lies in the photo.
+fn mean_gray(photo: &GrayPicture, rect: Rect) -> Option<f64> {
     let clamp = |v: f64, most: usize| v.clamp(0.0, most as f64) as usize;
-    let columns = clamp(region.x, photo.width)..clamp(region.x + region.w, photo.width);
-    let rows = clamp(region.y, photo.height)..clamp(region.y + region.h, photo.height);
+    let columns = clamp(rect.x, photo.width)..clamp(rect.x + rect.w, photo.width);
+    let rows = clamp(rect.y, photo.height)..clamp(rect.y + rect.h, photo.height);
     let count = columns.len() * rows.len();
     let row = |y: usize| &photo.data[y * photo.width..][columns.clone()];
     let sum: u64 = rows.flat_map(row).map(|&v| u64::from(v)).sum();
@@ -178,10 +177,7 @@ pub fn write_page(title: &str, body: &str, folder: &Path) -> Result<()> {
          sans-serif; margin: 2em }} td, th {{ padding: 0.2em 0.8em; text-align: right }} \
          td:first-child {{ text-align: left }}</style>\n{body}"
     );
-    let path = folder.join("index.html");
-    Ok(weights_tools::write_atomically(&path, |out| {
-        out.write_all(page.as_bytes()).map_err(weights_tools::Error::io(&path, "write"))
-    })?)
+    write(&folder.join("index.html"), page)
 }
 
 /// Draws the curves into a folder, and gives the part of a page that shows them.

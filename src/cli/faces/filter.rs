@@ -1,6 +1,6 @@
 //! `likenet faces filter`
 
-use super::super::Outcome;
+use super::super::{Outcome, write};
 use super::{Photo, SearchArgs, Searched, forget, journal};
 use likenet::faces::bulk::Seen;
 use likenet::{Error, Result};
@@ -37,10 +37,7 @@ pub fn run(args: &Args) -> Result<Outcome> {
     args.check_folders()?;
     let searched = args.search.search(Some(&journal))?;
     if let Some(path) = &args.list {
-        let kept = kept(&searched, args.moves);
-        weights_tools::write_atomically(path, |out| {
-            out.write_all(kept.as_bytes()).map_err(weights_tools::Error::io(path, "write"))
-        })?;
+        write(path, kept(&searched, args.moves))?;
     }
     let mut left = 0;
     for (photo, seen) in searched.photos.iter().zip(&searched.answers.seen) {
@@ -120,9 +117,7 @@ fn place(photo: &Photo, to: &Path, moves: bool) -> Result<bool> {
     }
     // Another disk, or a copy: written beside its place, then renamed.
     let bytes = fs::read(from).map_err(Error::io(from))?;
-    weights_tools::write_atomically(to, |out| {
-        out.write_all(&bytes).map_err(weights_tools::Error::io(to, "write"))
-    })?;
+    write(to, bytes)?;
     if moves {
         fs::remove_file(from).map_err(Error::io(from))?;
     }

@@ -1,7 +1,7 @@
 //! `likenet faces train`
 
 use super::super::train::writable;
-use super::super::{Outcome, print};
+use super::super::{Outcome, print, write};
 use super::eval::{curves, write_page};
 use super::{draw, forget, journal};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -27,7 +27,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     /// What the cascade looks at. Gradient channels make the fastest and surest one; the others are stages of the
-    /// classical kinds, written as OpenCV's XML (haar, tilted, lbp) or ccv's sqlite3 (surf), without a report
+    /// classical kinds, written as OpenCV's XML (haar, tilted, lbp) or ccv's sqlite3 (surf), in one go and without a report
     #[arg(long, value_enum, default_value_t = FeaturesArg::Channels)]
     features: FeaturesArg,
     /// The window in a crop: its middle, and its side as a part of the crop's width. For aligned faces of 112 x
@@ -36,30 +36,32 @@ pub struct Args {
     crop: [f32; 3],
     /// Where the object lies in the window, as parts of its side: the box that is reported. For the same faces,
     /// hairline to chin: 0.078,-0.041,0.844,1.116
-    #[arg(long, value_name = "X,Y,W,H", default_value = "0,0,1,1", value_parser = numbers::<4>, allow_hyphen_values = true)]
-    object: [f32; 4],
+    /// [default: the whole window] (channels only)
+    #[arg(long, value_name = "X,Y,W,H", value_parser = numbers::<4>, allow_hyphen_values = true)]
+    object: Option<[f32; 4]>,
     /// Trees of each round; each trains anew on what fooled the round before
-    #[arg(long, value_name = "N,…", value_delimiter = ',', default_value = "32,128,512,1024,2048")]
-    rounds: Vec<usize>,
-    /// Random variations of each crop
-    #[arg(long, value_name = "N", default_value_t = 4)]
-    copies: usize,
-    /// Most windows without the object that are kept
-    #[arg(long, value_name = "N", default_value_t = 40_000)]
-    negatives: usize,
-    /// Degrees that variations roll, either way
-    #[arg(long, value_name = "DEGREES", default_value_t = 20.0)]
-    roll: f32,
+    /// [default: 32,128,512,1024,2048] (channels only)
+    #[arg(long, value_name = "N,…", value_delimiter = ',')]
+    rounds: Option<Vec<usize>>,
+    /// Random variations of each crop [default: 4; of stages 1]
+    #[arg(long, value_name = "N")]
+    copies: Option<usize>,
+    /// Most windows without the object that are kept, or that a stage learns from [default: 40000; of stages 5000]
+    #[arg(long, value_name = "N")]
+    negatives: Option<usize>,
+    /// Degrees that variations roll, either way [default: 20; of stages 12]
+    #[arg(long, value_name = "DEGREES")]
+    roll: Option<f32>,
     /// The object's mirror image is no such object
     #[arg(long)]
     no_mirror: bool,
-    /// AdaBoost's kind
-    #[arg(long, value_enum, default_value_t = BoostingArg::Real)]
-    boosting: BoostingArg,
+    /// AdaBoost's kind [default: real; of stages gentle]
+    #[arg(long, value_enum)]
+    boosting: Option<BoostingArg>,
     /// Seed of everything random
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// Folder for the report: a page, the ROC, the first trees' cells over the mean crop [default: FILE.report]
+    /// Folder for the report: a page, the ROC, the first trees' cells over the mean crop [default: FILE.report] (channels only)
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
 }
@@ -108,24 +110,54 @@ fn numbers<const N: usize>(text: &str) -> std::result::Result<[f32; N], String> 
 }
 
 impl Args {
-    fn options(&self) -> Options {
+    fn framing(&self) -> Framing {
         let [x, y, side] = self.crop;
-        let mut options = Options {
-            framing: Framing { centre: [x, y], side },
-            object: self.object,
-            copies: self.copies,
-            rounds: self.rounds.clone(),
-            negatives: self.negatives,
-            seed: self.seed,
-            ..Options::default()
-        };
-        options.augment.roll = self.roll;
+        Framing { centre: [x, y], side }
+    }
+
+    fn options(&self) -> Options {
+        let mut options =
+            Options { framing: self.framing(), seed: self.seed, ..Options::default() };
+        set(&mut options.object, &self.object);
+        set(&mut options.rounds, &self.rounds);
+        set(&mut options.copies, &self.copies);
+        set(&mut options.negatives, &self.negatives);
+        set(&mut options.augment.roll, &self.roll);
+        set(&mut options.learner.boosting, &self.boosting.map(Boosting::from));
         options.augment.mirror = !self.no_mirror;
-        options.learner.boosting = match self.boosting {
-            BoostingArg::Real => Boosting::Real,
-            BoostingArg::Gentle => Boosting::Gentle,
-        };
         options
+    }
+
+    /// Fails on options that stages have no use for.
+    fn stage_options(&self, features: Features) -> Result<StageOptions> {
+        if self.object.is_some() || self.rounds.is_some() || self.report.is_some() {
+            let reason = "--object, --rounds and --report are for --features channels";
+            return Err(Error::Invalid(reason.into()));
+        }
+        let mut options = StageOptions::new(features);
+        (options.framing, options.seed) = (self.framing(), self.seed);
+        set(&mut options.copies, &self.copies);
+        set(&mut options.negatives, &self.negatives);
+        set(&mut options.augment.roll, &self.roll);
+        set(&mut options.boosting, &self.boosting.map(Boosting::from));
+        options.augment.mirror = !self.no_mirror;
+        Ok(options)
+    }
+}
+
+/// Takes what was given.
+fn set<T: Clone>(option: &mut T, given: &Option<T>) {
+    if let Some(given) = given {
+        option.clone_from(given);
+    }
+}
+
+impl From<BoostingArg> for Boosting {
+    fn from(arg: BoostingArg) -> Self {
+        match arg {
+            BoostingArg::Real => Self::Real,
+            BoostingArg::Gentle => Self::Gentle,
+        }
     }
 }
 
@@ -182,12 +214,6 @@ pub fn run(args: &Args) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    Ok(weights_tools::write_atomically(path, |out| {
-        out.write_all(bytes).map_err(weights_tools::Error::io(path, "write"))
-    })?)
-}
-
 fn write_report(trained: &Trained, folder: &Path) -> Result<()> {
     std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
     let mut rounds =
@@ -214,14 +240,8 @@ fn write_report(trained: &Trained, folder: &Path) -> Result<()> {
 
 /// Trains stages.
 fn run_stages(args: &Args, features: Features) -> Result<Outcome> {
-    let options = args.options();
-    let mut staged = StageOptions {
-        framing: options.framing,
-        boosting: options.learner.boosting,
-        seed: args.seed,
-        ..StageOptions::new(features)
-    };
-    staged.augment.mirror = options.augment.mirror;
+    let options = args.stage_options(features)?;
+    let mut learnt = (0, 0.0, 0.0);
     let mut tell = |step: StageStep| match step {
         StageStep::Listed(crops, backgrounds) => {
             eprintln!("{crops} crops, {backgrounds} backgrounds; a tenth of the crops is held out");
@@ -230,10 +250,17 @@ fn run_stages(args: &Args, features: Features) -> Result<Outcome> {
             let stage = stage + 1;
             eprintln!("stage {stage}: {objects} windows with the object, {others} without");
         }
-        StageStep::Weak(..) => {}
-        StageStep::Hits(rate) => eprintln!("  finds {:.2} % of held-out windows", 100.0 * rate),
+        StageStep::Weak(count, auc, wrong) => learnt = (count, auc, wrong),
+        StageStep::Hits(rate) => {
+            let (count, auc, wrong) = learnt;
+            let (hit, wrong) = (100.0 * rate, 100.0 * wrong);
+            eprintln!(
+                "  {count} learners, AUC {auc:.4}, take {wrong:.1} % of the others; the cascade finds \
+                 {hit:.2} % of held-out windows"
+            );
+        }
     };
-    match train_stages(&args.faces, &args.backgrounds, &staged, &mut tell)? {
+    match train_stages(&args.faces, &args.backgrounds, &options, &mut tell)? {
         #[cfg(feature = "sqlite")]
         Staged::Scd(cascade) => cascade.write(&args.out)?,
         Staged::OpenCv(cascade) => cascade.write(&args.out)?,

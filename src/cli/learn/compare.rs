@@ -1,7 +1,7 @@
 //! `likenet compare`
 
-use super::super::{Outcome, print};
-use super::{InputArgs, bar, validation, write_text};
+use super::super::{Outcome, print, write};
+use super::{InputArgs, bar, validation};
 use likenet::learn::forest::Settings;
 use likenet::learn::linear::{Problem, Sgd};
 use likenet::learn::validate::{self, Method, Sampled, Validation};
@@ -101,7 +101,7 @@ pub fn run(args: &Args) -> Result<Outcome> {
     print(&format!("{about}\n\n{}", table.text()))?;
     remarks.iter().for_each(|remark| eprintln!("{remark}"));
     for path in &args.out {
-        write_text(path, &page(path, &about, &table, &remarks))?;
+        write(path, page(path, &about, &table, &remarks))?;
         print(&format!("wrote {}", path.display()))?;
     }
     Ok(if remarks.is_empty() { Outcome::Done } else { Outcome::No })

@@ -187,10 +187,3 @@ fn bar(many: usize, what: &str) -> ProgressBar {
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
 }
-
-/// Writes a text file whole, or not at all.
-fn write_text(path: &Path, text: &str) -> Result<()> {
-    Ok(weights_tools::write_atomically(path, |out| {
-        out.write_all(text.as_bytes()).map_err(weights_tools::Error::io(path, "write"))
-    })?)
-}

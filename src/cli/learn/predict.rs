@@ -3,7 +3,7 @@
 use super::super::features::extracted;
 use super::super::photos::NetArgs;
 use super::super::{Outcome, print};
-use super::{DataArgs, write_text};
+use super::DataArgs;
 use likenet::learn::metrics::{Confusion, average_precision, roc_auc};
 use likenet::learn::model::Model;
 use likenet::learn::validate::boundary;
@@ -127,7 +127,7 @@ fn write(model: &Model, table: &Table, scores: &[f64], args: &OutputArgs) -> Res
     let bytes = text.into_inner().map_err(|e| Error::Invalid(e.to_string()))?;
     let text = String::from_utf8_lossy(&bytes);
     match &args.out {
-        Some(path) => write_text(path, &text)?,
+        Some(path) => super::super::write(path, text.as_bytes())?,
         None => print(text.trim_end())?,
     }
     if let Some(labels) = &table.labels {

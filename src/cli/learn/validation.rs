@@ -217,7 +217,7 @@ fn finish(curves: &[Curve], points: &[Point], args: &CvArgs) -> Result<Outcome> 
     if let Some(path) = &args.json {
         let all: Vec<Value> = curves.iter().map(|curve| value(curve, points)).collect();
         let text = serde_json::to_string_pretty(&all).map_err(|e| Error::Invalid(e.to_string()))?;
-        super::write_text(path, &text)?;
+        super::super::write(path, &text)?;
         print(&format!("wrote {}", path.display()))?;
     }
     let remarks = curves.iter().flat_map(|c| &c.outcomes).any(|o| !o.remarks.is_empty());

@@ -45,7 +45,7 @@ struct Scale {
 const SCALES: [Scale; 4] = [
     Scale {
         by: "size",
-        value: |label| Some(label.region.area().sqrt()),
+        value: |label| Some(label.rect.area().sqrt()),
         edges: &[36.0, 48.0, 64.0, 96.0],
         names: &["below 36", "36 to 48", "48 to 64", "64 to 96", "96 and more"],
     },

@@ -1,7 +1,7 @@
 //! Photos and faces in JSON. Flows in: a file. Flows out: its values, or which image and field is wrong.
 
-use super::region::Region;
 use crate::error::{Error, Result};
+use crate::faces::Rect;
 use serde_json::Value;
 use std::collections::HashSet;
 use std::fmt::Display;
@@ -73,13 +73,13 @@ pub(super) fn numbers<const N: usize>(list: &Value, field: &str) -> Parsed<[f64;
 }
 
 /// The fields `x`, `y`, `w` and `h`.
-pub(super) fn corners(face: &Value) -> Parsed<Region> {
+pub(super) fn corners(face: &Value) -> Parsed<Rect> {
     let field = |field| number(face, field);
-    region([field("x")?, field("y")?, field("w")?, field("h")?])
+    rect([field("x")?, field("y")?, field("w")?, field("h")?])
 }
 
 /// A rectangle that has an area and lies where photos are.
-pub(super) fn region([x, y, w, h]: [f64; 4]) -> Parsed<Region> {
+pub(super) fn rect([x, y, w, h]: [f64; 4]) -> Parsed<Rect> {
     for (field, value) in [("w", w), ("h", h)] {
         if value <= 0.0 {
             return Err(format!("'{field}' is {value}: a face has an area"));
@@ -87,6 +87,6 @@ pub(super) fn region([x, y, w, h]: [f64; 4]) -> Parsed<Region> {
     }
     match [("x", x), ("y", y), ("w", w), ("h", h)].iter().find(|(_, v)| v.abs() > FARTHEST) {
         Some((field, value)) => Err(format!("'{field}' is {value}: give pixels of the photo")),
-        None => Ok(Region { x, y, w, h }),
+        None => Ok(Rect { x, y, w, h }),
     }
 }

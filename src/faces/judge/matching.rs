@@ -1,8 +1,8 @@
 //! Which detection is which face. Flows in: photos with their detections. Flows out: for each detection
 //! whether it is right, for each face whether it was found.
 
-use super::region::Region;
 use super::truth::{Found, Label, Photo};
+use crate::faces::Rect;
 use crate::learn::scale::median;
 
 /// A detection that overlaps a face so much shows how the detector frames faces.
@@ -32,12 +32,12 @@ impl Framing {
         let [mut w, mut h, mut dx, mut dy] = [const { Vec::new() }; 4];
         for (photo, found) in pairs {
             for face in photo.faces.iter().filter(|face| !face.ignore) {
-                let overlaps = found.iter().map(|found| (found.region.iou(&face.region), found));
+                let overlaps = found.iter().map(|found| (found.rect.iou(&face.rect), found));
                 // Of equals the first.
                 let best = overlaps.reduce(|best, next| if next.0 > best.0 { next } else { best });
                 let Some((_, found)) = best.filter(|(iou, _)| *iou >= ALIKE) else { continue };
-                let (label, found) = (&face.region, &found.region);
-                let ([x, y], [found_x, found_y]) = (label.center(), found.center());
+                let (label, found) = (&face.rect, &found.rect);
+                let ([x, y], [found_x, found_y]) = (label.centre(), found.centre());
                 w.push(label.w / found.w);
                 h.push(label.h / found.h);
                 dx.push((x - found_x) / found.w);
@@ -49,11 +49,11 @@ impl Framing {
     }
 
     /// The label that a detection stands for.
-    pub fn apply(&self, found: Region) -> Region {
-        let [x, y] = found.center();
+    pub fn apply(&self, found: Rect) -> Rect {
+        let [x, y] = found.centre();
         let (x, y) = (x + self.dx * found.w, y + self.dy * found.h);
         let (w, h) = (found.w * self.w, found.h * self.h);
-        Region { x: x - w / 2.0, y: y - h / 2.0, w, h }
+        Rect { x: x - w / 2.0, y: y - h / 2.0, w, h }
     }
 }
 
@@ -93,13 +93,13 @@ impl<'a> Matching<'a> {
         let first = self.faces.len();
         let (ignored, counted): (Vec<_>, Vec<_>) = photo.faces.iter().partition(|f| f.ignore);
         self.faces.extend(counted.iter().map(|&label| Counted { photo, label, found: None }));
-        for Found { region, confidence } in found {
-            let region = framing.map_or(region, |framing| framing.apply(region));
+        for Found { rect, confidence } in found {
+            let rect = framing.map_or(rect, |framing| framing.apply(rect));
             let free = self.faces[first..].iter_mut().filter(|face| face.found.is_none());
-            let overlaps = free.map(|face| (face.label.region.iou(&region), face));
+            let overlaps = free.map(|face| (face.label.rect.iou(&rect), face));
             let best = overlaps.reduce(|best, next| if next.0 > best.0 { next } else { best });
             let face = best.filter(|(overlap, _)| *overlap >= iou);
-            if face.is_none() && ignored.iter().any(|i| lies_on(&region, &i.region, iou)) {
+            if face.is_none() && ignored.iter().any(|i| lies_on(&rect, &i.rect, iou)) {
                 continue;
             }
             self.confidences.push(confidence);
@@ -112,7 +112,7 @@ impl<'a> Matching<'a> {
 }
 
 /// Whether a detection has half of itself on the label, half of the label on itself, or enough in common.
-fn lies_on(found: &Region, label: &Region, iou: f64) -> bool {
+fn lies_on(found: &Rect, label: &Rect, iou: f64) -> bool {
     let common = found.intersection(label);
     common >= 0.5 * found.area() || common >= 0.5 * label.area() || found.iou(label) >= iou
 }

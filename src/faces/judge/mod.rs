@@ -16,7 +16,6 @@ mod images;
 mod json;
 pub mod matching;
 pub mod measures;
-pub mod region;
 pub mod reliability;
 pub mod truth;
 
@@ -24,7 +23,6 @@ pub use filter::{Filter, FilterPoint};
 pub use groups::Group;
 pub use matching::Framing;
 pub use measures::Point;
-pub use region::Region;
 pub use reliability::Reliability;
 pub use truth::{Detections, Found, Label, Photo, Truth};
 

@@ -11,9 +11,9 @@
 //! fields, and `lm5`: x and y of the eyes, the nose and the corners of the mouth, the image's left first.
 
 use super::json::{self, Parsed};
-use super::region::Region;
 use crate::error::Result;
 use crate::faces::Face;
+use crate::faces::Rect;
 use serde_json::Value;
 use std::path::Path;
 
@@ -39,7 +39,7 @@ pub struct Photo {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Label {
     /// Where.
-    pub region: Region,
+    pub rect: Rect,
     /// Too small or too doubtful to count: neither a miss nor a false alarm.
     pub ignore: bool,
     /// (x, y) of the eyes, the nose and the corners of the mouth; the image's left first.
@@ -54,11 +54,11 @@ impl Truth {
         Ok(Self { photos: json::read(path, |photo: &Photo| &photo.image, labelled)? })
     }
 
-    /// Fills in the brightness of each face with what `mean_gray` says of an image's region.
-    pub fn measure_brightness(&mut self, mut mean_gray: impl FnMut(&str, Region) -> Option<f64>) {
+    /// Fills in the brightness of each face with what `mean_gray` says of an image's rectangle.
+    pub fn measure_brightness(&mut self, mut mean_gray: impl FnMut(&str, Rect) -> Option<f64>) {
         for photo in &mut self.photos {
             for face in &mut photo.faces {
-                face.brightness = mean_gray(&photo.image, face.region);
+                face.brightness = mean_gray(&photo.image, face.rect);
             }
         }
     }
@@ -75,8 +75,8 @@ fn labelled(value: &Value) -> Parsed<Vec<Photo>> {
 }
 
 fn label(face: &Value) -> Parsed<Label> {
-    let region = match face.get("box") {
-        Some(list) => json::region(json::numbers(list, "'box'")?)?,
+    let rect = match face.get("box") {
+        Some(list) => json::rect(json::numbers(list, "'box'")?)?,
         None => json::corners(face)?,
     };
     let ignore = match face.get("ignore") {
@@ -90,7 +90,7 @@ fn label(face: &Value) -> Parsed<Label> {
             Some(std::array::from_fn(|i| [flat[2 * i], flat[2 * i + 1]]))
         }
     };
-    Ok(Label { region, ignore, landmarks, brightness: None })
+    Ok(Label { rect, ignore, landmarks, brightness: None })
 }
 
 /// Photos with what was found in them.
@@ -104,14 +104,14 @@ pub struct Detections {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Found {
     /// Where.
-    pub region: Region,
+    pub rect: Rect,
     /// How sure, in the detector's own measure.
     pub confidence: f64,
 }
 
 impl From<Face> for Found {
     fn from(face: Face) -> Self {
-        Self { region: face.rect.into(), confidence: face.confidence.into() }
+        Self { rect: face.rect, confidence: face.confidence.into() }
     }
 }
 
@@ -145,10 +145,10 @@ fn detected(value: &Value) -> Parsed<Vec<(String, Vec<Found>)>> {
 }
 
 fn found(face: &Value) -> Parsed<Found> {
-    Ok(Found { region: json::corners(face)?, confidence: json::number(face, "confidence")? })
+    Ok(Found { rect: json::corners(face)?, confidence: json::number(face, "confidence")? })
 }
 
 fn found_in_list(face: &Value) -> Parsed<Found> {
     let [x, y, w, h, confidence] = json::numbers(face, "[x, y, w, h, confidence]")?;
-    Ok(Found { region: json::region([x, y, w, h])?, confidence })
+    Ok(Found { rect: json::rect([x, y, w, h])?, confidence })
 }

@@ -87,7 +87,7 @@ pub struct Hit {
 impl Hit {
     /// The rectangle by names.
     pub fn rect(&self) -> Rect {
-        let [x, y, w, h] = self.rect;
+        let [x, y, w, h] = self.rect.map(f64::from);
         Rect { x, y, w, h }
     }
 }

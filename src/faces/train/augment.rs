@@ -124,17 +124,29 @@ impl Augment {
 pub struct Crop {
     whole: Plane,
     half: Plane,
+    kernels: &'static Kernels,
 }
 
+/// Crop pixels along a pixel of the window from which a crop is halved when it is read.
+const COARSEST: f32 = 3.0;
+
 impl Crop {
-    /// Reads a picture.
-    pub fn read(path: &Path, kernels: &Kernels) -> Result<Self> {
+    /// Reads a picture whose window, as `framing` says, will be drawn `side` pixels wide. Large pictures are halved
+    /// until they are no finer than views need.
+    pub fn read(
+        path: &Path,
+        framing: &Framing,
+        side: usize,
+        kernels: &'static Kernels,
+    ) -> Result<Self> {
         let gray = decode_gray_file(path, &Limits::default())?;
         let whole = Plane::from_pixels(gray.width, &gray.data);
-        // A picture of a single pixel has no half.
+        let fine = |p: &Plane| framing.side * p.width as f32 > COARSEST * side as f32;
+        let whole = resample::halve_while(kernels, whole, fine);
+        // A line of pixels has no half.
         let half = resample::half(kernels, &whole);
         let half = if half.pixels().is_empty() { whole.clone() } else { half };
-        Ok(Self { whole, half })
+        Ok(Self { whole, half, kernels })
     }
 
     /// The level between neighbouring pixels' centres; outside, the crop is mirrored.
@@ -195,15 +207,10 @@ pub fn render(
         *pixel = (v + 0.5) as u8;
     }
     if n < pixels {
-        out = resample::linear(plain_kernels(), &out, [pixels; 2], 0);
+        out = resample::linear(crop.kernels, &out, [pixels; 2], 0);
     }
     tone(&mut out, view, rng);
     out
-}
-
-fn plain_kernels() -> &'static Kernels {
-    let all = likenet_kernels::cpu::table::available();
-    &all[all.len() - 1]
 }
 
 /// Gamma, contrast, brightness, noise.

@@ -3,7 +3,7 @@
 use super::Options;
 use super::samples::{Samples, window};
 use crate::error::Result;
-use crate::faces::soft::{Maps, Pyramid, Settings, Tree, WINDOW, passing};
+use crate::faces::soft::{LEVELS_PER_OCTAVE, Maps, Pyramid, Settings, Tree, WINDOW, passing};
 use crate::image::{GrayPicture, Limits, decode_gray_file};
 use crate::rng::Rng;
 use likenet_kernels::cpu::table::Kernels;
@@ -55,7 +55,7 @@ impl Backgrounds<'_> {
         let picture = decode_gray_file(&self.photos[photo], &Limits::default())?;
         let picture = turned(picture, turn);
         let side = rng.uniform(SMALLEST_SIDE[0], SMALLEST_SIDE[1]);
-        let levels_per_octave = if round == 0 { 2 } else { 8 };
+        let levels_per_octave = if round == 0 { 2 } else { LEVELS_PER_OCTAVE };
         let settings = Settings { min_size: side, levels_per_octave, kernels: self.kernels };
         let pyramid = Pyramid::new(&picture, &settings);
         let (mut found, mut maps) = (Vec::new(), Maps::default());

@@ -9,7 +9,7 @@ use super::backgrounds::turned;
 use crate::error::{Error, Result};
 use crate::faces::judge::{self, Detections, Judgement, Label, Photo, Truth, judge};
 use crate::faces::rect::{Face, Rect};
-use crate::faces::soft::{Cascade, Hit, Settings, UNIT};
+use crate::faces::soft::{Cascade, Hit, LEVELS_PER_OCTAVE, Settings, UNIT};
 use crate::image::{GrayPicture, Limits, Size, decode_gray_file};
 use crate::learn::metrics::Platt;
 use crate::rng::Rng;
@@ -55,12 +55,10 @@ pub fn outcomes(
     kernels: &'static Kernels,
 ) -> Result<Outcome> {
     let views = (backgrounds.len() * VIEWS).min(crops.len().max(1));
-    let settings = Settings { min_size: 40.0, levels_per_octave: 8, kernels };
+    let settings = Settings { min_size: 40.0, levels_per_octave: LEVELS_PER_OCTAVE, kernels };
     let mut order: Vec<&PathBuf> = crops.iter().collect();
     let mut rng = Rng::new(options.seed ^ CROP_SEED);
-    for i in (1..order.len()).rev() {
-        order.swap(i, rng.below(i + 1));
-    }
+    rng.shuffle(&mut order);
     let crops = order.par_iter().take(views).map(|path| in_crop(cascade, path, options, &settings));
     let photos = (0..views).into_par_iter().map(|i| {
         let (path, turn) = (&backgrounds[i / VIEWS], i % VIEWS);
@@ -98,7 +96,7 @@ fn judged(pictures: &[Picture], [slope, offset]: [f64; 2]) -> Result<Judgement> 
     };
     let found = pictures.iter().map(|p| (p.name.clone(), p.hits.iter().map(face).collect()));
     let photo = |p: &Picture| {
-        let label = |&object: &Rect| Label { region: object.into(), ..Label::default() };
+        let label = |&object: &Rect| Label { rect: object, ..Label::default() };
         Photo { image: p.name.clone(), source: None, faces: p.object.iter().map(label).collect() }
     };
     let truth = Truth { photos: pictures.iter().map(photo).collect() };
@@ -118,19 +116,15 @@ fn in_crop(
     let factor = Rng::new(seed).uniform(SMALLEST, window.max(SMALLEST + 1.0)) / window;
     let size = [crop.width, crop.height].map(|n| ((n as f32 * factor) as usize).max(1));
     let whole = Plane::from_pixels(crop.width, &crop.data);
-    // Interpolation skips pixels below a half.
-    let from = if factor < 0.5 { resample::half(settings.kernels, &whole) } else { whole };
+    let from = resample::halve_while(settings.kernels, whole, |p| p.width > 2 * size[0]);
     let small = resample::linear(settings.kernels, &from, size, 0);
     let picture = GrayPicture::new(Size::new(size[1], size[0]), small.pixels().to_vec())?;
     let side = options.framing.side * size[0] as f32;
     let corner = [0, 1].map(|i| options.framing.centre[i] * size[i] as f32 - side / 2.0);
     let [left, top, width, height] = options.object;
-    let object = Rect {
-        x: corner[0] + left * side,
-        y: corner[1] + top * side,
-        w: width * side,
-        h: height * side,
-    };
+    let rect = [corner[0] + left * side, corner[1] + top * side, width * side, height * side];
+    let [x, y, w, h] = rect.map(f64::from);
+    let object = Rect { x, y, w, h };
     let hits = cascade.detect(&picture, settings);
     Ok(Picture { name: path.display().to_string(), object: Some(object), hits })
 }

@@ -26,7 +26,7 @@ pub use calibrate::Outcome;
 
 use super::soft::{Cascade, UNIT};
 use crate::error::{Error, Result};
-use crate::image::list_pictures;
+use crate::image::{fingerprint, list_pictures};
 use backgrounds::Backgrounds;
 use likenet_kernels::cpu::table;
 use likenet_kernels::cpu::trees::LARGEST_LEAF;
@@ -164,13 +164,14 @@ pub fn train(
     let crops = pictures(faces, 20, "pictures of the object")?;
     let photos = pictures(backgrounds, 10, "backgrounds")?;
     progress(Step::Listed(crops.len(), photos.len()));
+    let lists = [fingerprint(&crops), fingerprint(&photos)];
     let (held_crops, crops) = hold_out(crops);
     let (held_photos, photos) = hold_out(photos);
     let positives = samples::positives(&crops, options, kernels)?;
     let held = samples::positives(&held_crops, options, kernels)?;
     let mean = samples::mean(&crops, options, kernels)?;
     let mut run = match state {
-        Some(path) => state::Run::open(path, options)?,
+        Some(path) => state::Run::open(path, options, lists)?,
         None => state::Run::default(),
     };
     let backgrounds = Backgrounds { photos, options, kernels };
@@ -179,7 +180,7 @@ pub fn train(
         progress(Step::Round(round, positives.len(), run.negatives.len()));
         one_round(round, [&positives, &held], &mut run, options, progress);
         if let Some(path) = state {
-            run.save(path, options)?;
+            run.save(path, options, lists)?;
         }
     }
     progress(Step::Calibrating);

@@ -93,12 +93,16 @@ pub fn window(maps: &Cells, cell: [usize; 2]) -> Vec<u8> {
 }
 
 /// Every crop in all its variations. Which variation a crop gets follows from the seed and its number.
-pub fn positives(crops: &[PathBuf], options: &Options, kernels: &Kernels) -> Result<Samples> {
+pub fn positives(
+    crops: &[PathBuf],
+    options: &Options,
+    kernels: &'static Kernels,
+) -> Result<Samples> {
     let windows: Vec<Vec<u8>> = crops
         .par_iter()
         .enumerate()
         .map(|(i, path)| {
-            let crop = Crop::read(path, kernels)?;
+            let crop = Crop::read(path, &options.framing, SIDE, kernels)?;
             let mut maps = Maps::default();
             let mut out = Vec::with_capacity(options.copies * FEATURES);
             for copy in 0..options.copies {
@@ -114,10 +118,10 @@ pub fn positives(crops: &[PathBuf], options: &Options, kernels: &Kernels) -> Res
 }
 
 /// The mean of all crops' windows as they are, [`SIDE`] x [`SIDE`] gray levels.
-pub fn mean(crops: &[PathBuf], options: &Options, kernels: &Kernels) -> Result<Vec<u8>> {
-    let first = (RENDERED - SIDE) / 2;
+pub fn mean(crops: &[PathBuf], options: &Options, kernels: &'static Kernels) -> Result<Vec<u8>> {
+    let first = 1 + CELL * MARGIN;
     let add = |mut sums: Vec<u32>, path: &PathBuf| -> Result<Vec<u32>> {
-        let crop = Crop::read(path, kernels)?;
+        let crop = Crop::read(path, &options.framing, SIDE, kernels)?;
         let rng = &mut Rng::new(0);
         let plane = render(&crop, &options.framing, &View::PLAIN, &CANVAS, rng);
         let rows = (0..SIDE).flat_map(|y| &plane.row(first + y)[first..][..SIDE]);

@@ -1,6 +1,6 @@
 //! A training that can go on. Flows in: a state file. Flows out: the same, after each round.
 //!
-//! The file: a line of JSON (options, trees, rounds), then the negatives' numbers.
+//! The file: a line of JSON (options, which pictures, trees, rounds), then the negatives' numbers.
 
 use super::samples::Samples;
 use super::{Options, RoundReport};
@@ -21,16 +21,20 @@ pub struct Run {
     pub rounds: Vec<RoundReport>,
 }
 
+/// Fingerprints of the lists of crops and of backgrounds.
+pub type Pictures = [u64; 2];
+
 #[derive(Serialize, Deserialize)]
 struct Head {
     options: Options,
+    pictures: Pictures,
     rounds: Vec<RoundReport>,
     cascade: String,
 }
 
 impl Run {
     /// What `path` holds; a new run where there is no such file.
-    pub fn open(path: &Path, options: &Options) -> Result<Self> {
+    pub fn open(path: &Path, options: &Options, pictures: Pictures) -> Result<Self> {
         if !path.exists() {
             return Ok(Self::default());
         }
@@ -46,6 +50,9 @@ impl Run {
         if head.options != *options {
             return Err(wrong("the state of a training with other options"));
         }
+        if head.pictures != pictures {
+            return Err(wrong("the state of a training on other pictures"));
+        }
         let cascade = Cascade::parse(&head.cascade).map_err(|e| wrong(&e))?;
         let negatives = Samples::from_bytes(bytes[end + 1..].to_vec());
         if head.rounds.last().is_none_or(|r| r.negatives != negatives.len()) {
@@ -55,11 +62,12 @@ impl Run {
     }
 
     /// Writes the state; the old file stays whole until the new one is.
-    pub fn save(&self, path: &Path, options: &Options) -> Result<()> {
+    pub fn save(&self, path: &Path, options: &Options, pictures: Pictures) -> Result<()> {
         let cascade =
             Cascade { trees: self.trees.clone(), object: options.object, calibration: [-1.0, 0.0] };
         let head = Head {
             options: options.clone(),
+            pictures,
             rounds: self.rounds.clone(),
             cascade: cascade.to_text(),
         };

@@ -59,9 +59,7 @@ pub fn pegasos(samples: &Samples, problem: &Problem) -> Result<Fit> {
     while !fit.converged && fit.iterations < problem.max_iterations {
         let until = (2 * fit.iterations).clamp(1, problem.max_iterations);
         for _ in fit.iterations..until {
-            for i in (1..order.len()).rev() {
-                order.swap(i, rng.below(i + 1));
-            }
+            rng.shuffle(&mut order);
             order.iter().for_each(|&i| run.step(i as usize));
         }
         fit = run.average();

@@ -166,9 +166,7 @@ where
         let mut labels = judged.labels.to_vec();
         for same in sizes.values() {
             let mut order = same.clone();
-            for i in (1..order.len()).rev() {
-                order.swap(i, rng.below(i + 1));
-            }
+            rng.shuffle(&mut order);
             for (to, from) in same.iter().zip(order) {
                 to.iter().zip(from).for_each(|(&to, &from)| labels[to] = judged.labels[from]);
             }

@@ -82,13 +82,13 @@ const NARROW: usize = 32;
 pub fn positives<F: Family>(
     crops: &[PathBuf],
     options: &StageOptions,
-    kernels: &Kernels,
+    kernels: &'static Kernels,
 ) -> Result<Windows> {
     let enlarged = if F::FRAME.side < NARROW { 2 } else { 1 };
     let pixels = enlarged * F::FRAME.width();
     let canvas = Canvas { pixels, side: enlarged * F::FRAME.side, middle: pixels as f32 / 2.0 };
     let draw = |(i, path): (usize, &PathBuf)| -> Result<Vec<Plane>> {
-        let crop = Crop::read(path, kernels)?;
+        let crop = Crop::read(path, &options.framing, canvas.side, kernels)?;
         let copies = (0..options.copies).map(|copy| {
             let mut rng = Rng::new(options.seed ^ ((i * options.copies + copy) as u64) << 16);
             let view = options.augment.draw(&mut rng);
@@ -139,7 +139,7 @@ impl Negatives<'_> {
         let mut rng = Rng::new(self.seed ^ (stage as u64) << 40);
         for view in 0..VIEWS {
             let mut order: Vec<usize> = (0..self.photos.len()).collect();
-            shuffle(&mut order, &mut rng);
+            rng.shuffle(&mut order);
             for photos in order.chunks(TOGETHER) {
                 if windows.len() >= most {
                     return Ok(());
@@ -179,11 +179,11 @@ impl Negatives<'_> {
                 Some(cascade) => cascade.passing(&level)?,
                 None => (0..most).map(|_| anywhere(&level, F::FRAME, rng)).collect(),
             };
-            shuffle(&mut places, rng);
+            rng.shuffle(&mut places);
             let windows = places.iter().filter_map(|&place| cut(&level, F::FRAME, place));
             found.extend(windows.filter(|window| F::usable(window)).take(most));
         }
-        shuffle(&mut found, rng);
+        rng.shuffle(&mut found);
         found.truncate(most);
         Ok(found)
     }
@@ -207,11 +207,4 @@ fn cut(picture: &GrayPicture, frame: Frame, corner: [usize; 2]) -> Option<Vec<u8
     let inside = x + n <= picture.width && y + n <= picture.height;
     let row = |y: usize| &picture.data[y * picture.width + x..][..n];
     inside.then(|| (y..y + n).flat_map(row).copied().collect())
-}
-
-/// Puts things into a random order (Fisher and Yates).
-fn shuffle<T>(things: &mut [T], rng: &mut Rng) {
-    for i in (1..things.len()).rev() {
-        things.swap(i, rng.below(i + 1));
-    }
 }
