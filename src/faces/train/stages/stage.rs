@@ -6,6 +6,7 @@
 use super::super::boost;
 use super::windows::{Frame, Windows};
 use super::{StageOptions, StageStep, Staged};
+use crate::learn::metrics::roc_auc;
 use crate::rng::Rng;
 
 /// A kind of weak learner.
@@ -70,21 +71,12 @@ impl Scores {
         boost::weights(self.positives, &self.values)
     }
 
-    /// The area under the ROC curve of the scores and what is added: the part of the pairs of an object and
-    /// another in which the object scores higher (Mann and Whitney), ties counted half.
+    /// The area under the ROC curve of the scores and what is added; 0 where one is not finite: no candidate to
+    /// choose.
     pub fn area_with(&self, added: &[f32]) -> f64 {
-        let scores = self.values.iter().zip(added).map(|(a, b)| a + b).enumerate();
-        let mut order: Vec<(f32, bool)> =
-            scores.map(|(i, score)| (score, i < self.positives)).collect();
-        order.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
-        let (mut below, mut pairs) = (0.0, 0.0);
-        for equal in order.chunk_by(|a, b| a.0 == b.0) {
-            let objects = equal.iter().filter(|e| e.1).count() as f64;
-            let others = equal.len() as f64 - objects;
-            pairs += objects * (below + others / 2.0);
-            below += others;
-        }
-        pairs / (self.positives as f64 * below).max(1.0)
+        let sums = self.values.iter().zip(added).map(|(&a, &b)| f64::from(a + b));
+        let labels: Vec<bool> = (0..self.values.len()).map(|i| i < self.positives).collect();
+        roc_auc(&sums.collect::<Vec<_>>(), &labels).unwrap_or(0.0)
     }
 }
 
