@@ -315,8 +315,7 @@ struct Download<'a> {
 
 impl<'a> Download<'a> {
     fn new(url: &'a str, path: &Path, part: &'a Path, patience: Patience) -> Result<Self, Error> {
-        // The provider is the process's own; a second call finds it there, which is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        use_ring();
         let client = Client::builder()
             .connect_timeout(patience.connect)
             // For a blocking client this is the wait for the headers and then for each read.
@@ -448,6 +447,12 @@ impl<'a> Download<'a> {
             (None, _) => Outcome::Complete,
         })
     }
+}
+
+/// Makes ring the process's cryptography for TLS, which every HTTP client here needs before it is made.
+pub fn use_ring() {
+    // A second call finds it there, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
 fn failed(url: &str, problem: String) -> Error {
