@@ -40,13 +40,24 @@ pub(super) trait Page {
 
 /// Draws a page into a file whose ending is `.svg` or `.png`, atomically.
 pub(super) fn write<P: Page>(page: &P, path: &Path) -> Result<()> {
-    let font = plotters::style::register_font(FONT, FontStyle::Normal, dejavu::sans::regular());
-    font.map_err(|_| Error::Invalid("the font of the program is damaged".into()))?;
-    let file = if vector(path)? { svg(page) } else { png(page) };
+    font()?;
+    let file = if vector(path)? { svg(page).map(String::into_bytes) } else { png(page) };
     let file = file.map_err(|reason| Error::Invalid(format!("{}: {reason}", path.display())))?;
     Ok(weights_tools::write_atomically(path, |out| {
         out.write_all(&file).map_err(weights_tools::Error::io(path, "write"))
     })?)
+}
+
+/// A page as the text of an SVG drawing, to stand within another page.
+pub(super) fn svg_text<P: Page>(page: &P) -> Result<String> {
+    font()?;
+    svg(page).map_err(Error::Invalid)
+}
+
+/// Makes the program's own font the one that labels are measured and drawn with.
+pub(super) fn font() -> Result<()> {
+    plotters::style::register_font(FONT, FontStyle::Normal, dejavu::sans::regular())
+        .map_err(|_| Error::Invalid("the font of the program is damaged".into()))
 }
 
 /// Whether a drawing can be written into a file of this name.
@@ -66,12 +77,12 @@ fn vector(path: &Path) -> Result<bool> {
     }
 }
 
-fn svg<P: Page>(page: &P) -> std::result::Result<Vec<u8>, String> {
+fn svg<P: Page>(page: &P) -> std::result::Result<String, String> {
     let mut text = String::new();
     let area = SVGBackend::with_string(&mut text, P::SIZE).into_drawing_area();
     on_white(page, &area, 1).map_err(|e| e.to_string())?;
     drop(area);
-    Ok(text.into_bytes())
+    Ok(text)
 }
 
 fn png<P: Page>(page: &P) -> std::result::Result<Vec<u8>, String> {
@@ -135,6 +146,20 @@ pub(super) fn line<P: Clone>(points: &[P], style: ShapeStyle, scale: u32) -> Vec
         1 => vec![PathElement::new(points, style)],
         _ => points.windows(2).map(|pair| PathElement::new(pair, style)).collect(),
     }
+}
+
+/// A straight line of dashes that are as long as the gaps between them.
+pub(super) fn dashes(
+    from: (f64, f64),
+    to: (f64, f64),
+    count: u32,
+    style: ShapeStyle,
+) -> impl Iterator<Item = PathElement<(f64, f64)>> {
+    let at = move |part: u32| {
+        let share = f64::from(part) / f64::from(2 * count - 1);
+        (from.0 + share * (to.0 - from.0), from.1 + share * (to.1 - from.1))
+    };
+    (0..count).map(move |dash| PathElement::new([at(2 * dash), at(2 * dash + 1)], style))
 }
 
 /// A number, to four digits.
