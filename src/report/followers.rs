@@ -29,6 +29,9 @@ const LINE: i32 = 20;
 /// Pixels between the line of a cut and its label.
 const ASIDE: i32 = 5;
 
+/// The axis over its part left of the upper cut, at least: the rest is for the cut's label.
+const ROOM: f64 = 1.2;
+
 const BAR: RGBColor = COLOURS[0];
 const FAINT: RGBColor = RGBColor(188, 198, 210);
 const SHADE: RGBColor = RGBColor(236, 243, 251);
@@ -101,9 +104,9 @@ fn place(followers: f64) -> f64 {
     if followers >= 1.0 { followers.log10() } else { none * (1.0 - followers) }
 }
 
-/// A number of followers as labels have it: from 10 on whole, with commas between thousands.
+/// A number of followers as labels have it: whole from 10 on, with commas between thousands.
 fn thousands(followers: f64) -> String {
-    if followers < 10.0 {
+    if !(10.0..1e12).contains(&followers) {
         return number(followers);
     }
     let digits = format!("{followers:.0}");
@@ -122,7 +125,7 @@ fn mark(place: f64) -> String {
     match place {
         ..0.0 => "0".into(),
         ..6.0 => thousands(10f64.powf(place)),
-        ..9.0 => format!("{} m", thousands(10f64.powf(place - 6.0))),
+        ..9.0 => format!("{} million", thousands(10f64.powf(place - 6.0))),
         _ => format!("10^{place}"),
     }
 }
@@ -157,12 +160,12 @@ impl<'a> Drawing<'a> {
         Ok(Self { histogram: Histogram::new(counts), cuts, median, title })
     }
 
-    /// From the bin of none to the end of the last bar, and of what is marked.
+    /// From the bin of none to the end of the last bar, and of the label of the upper cut.
     fn across(&self) -> Range<f64> {
         let bars = self.histogram.bins.len() as f64 / BINS as f64;
-        let marked = [self.cuts[1], self.median].map(place);
-        let last = marked.iter().fold(bars, |last, &place| last.max(place));
-        NONE.start - 0.1..last.max(1.0) + 0.1
+        let start = NONE.start - 0.1;
+        let labelled = start + ROOM * (place(self.cuts[1]) - start);
+        start..(bars + 0.1).max(labelled).max(place(self.median) + 0.1).max(1.0)
     }
 
     /// The bars, strong between the cuts and faint beside them, on a shade between the cuts.
@@ -201,7 +204,7 @@ impl<'a> Drawing<'a> {
         ] {
             let (x, bottom) = chart.backend_coord(&(place(value), 0.0));
             let (_, y) = chart.backend_coord(&(place(value), top));
-            let end = y - (row + 1) * LINE * scale;
+            let end = y - LINE * scale;
             let stroke = colour.stroke_width(2 * scale as u32);
             line(&[(x, end), (x, bottom)], stroke, scale as u32)
                 .iter()
@@ -215,7 +218,7 @@ impl<'a> Drawing<'a> {
                 HPos::Center => x - width as i32 / 2,
             };
             let last = area.dim_in_pixel().0 as i32 - width as i32 - aside;
-            let at = (left.clamp(0, last.max(0)), end + (LINE - 4) * scale);
+            let at = (left.clamp(0, last.max(0)), y - (row * LINE + 4) * scale);
             let font = font.pos(Pos::new(HPos::Left, VPos::Bottom));
             area.draw_text(&label, &font, at)?;
         }
@@ -307,7 +310,7 @@ mod tests {
             "median 985,074",
             "0",
             "1,000",
-            "1 m",
+            "1 million",
         ] {
             assert!(svg.contains(&format!("\n{label}\n")), "no label '{label}'");
         }

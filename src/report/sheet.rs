@@ -115,8 +115,10 @@ fn draw_tile<DB: DrawingBackend>(
     (y, x): (usize, usize),
 ) -> Drawn<DB> {
     let (x, y, side, bar) = (x as i32, y as i32, SIDE as i32, BAR as i32);
+    // A filled rectangle ends before its last corner, a stroked one at it.
     let block = |from: (i32, i32), to: (i32, i32), style: ShapeStyle| {
-        area.draw(&Rectangle::new([from, (to.0 - 1, to.1 - 1)], style))
+        let rim = i32::from(!style.filled);
+        area.draw(&Rectangle::new([from, (to.0 - rim, to.1 - rim)], style))
     };
     if tile.picture.is_none() {
         block((x, y), (x + side, y + side), EMPTY.filled())?;

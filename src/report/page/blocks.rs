@@ -25,12 +25,17 @@ impl Block {
                 format!("<pre tabindex=\"0\">{}</pre>\n", text(lines))
             }
             Self::Table { table, caption } => {
-                let inner =
-                    format!("<div class=\"scroll\" tabindex=\"0\">\n{}</div>", table.html());
+                let inner = format!(
+                    "<div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-label=\"Table\">\n{}</div>",
+                    table.html()
+                );
                 figure("table", &inner, caption)
             }
             Self::Drawing { svg, alternative, caption } => {
-                let inner = format!("<div class=\"card\">{}</div>", drawing(svg, alternative)?);
+                let inner = format!(
+                    "<div class=\"card\" tabindex=\"0\" role=\"group\" aria-label=\"Drawing\">{}</div>",
+                    drawing(svg, alternative)?
+                );
                 figure("drawing", &inner, caption)
             }
             Self::Picture(picture) => picture.html("picture")?,
