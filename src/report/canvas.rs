@@ -86,15 +86,23 @@ fn svg<P: Page>(page: &P) -> std::result::Result<String, String> {
 }
 
 fn png<P: Page>(page: &P) -> std::result::Result<Vec<u8>, String> {
-    let (width, height) = (P::SIZE.0 * OVERSAMPLING, P::SIZE.1 * OVERSAMPLING);
-    let mut large = image::RgbImage::new(width, height);
-    let area = BitMapBackend::with_buffer(&mut large, (width, height)).into_drawing_area();
-    on_white(page, &area, OVERSAMPLING).map_err(|e| e.to_string())?;
-    drop(area);
+    let picture = smooth(P::SIZE, |area, scale| on_white(page, area, scale))?;
     let mut file = std::io::Cursor::new(Vec::new());
-    let picture = image::imageops::thumbnail(&large, P::SIZE.0, P::SIZE.1);
     picture.write_to(&mut file, image::ImageFormat::Png).map_err(|e| e.to_string())?;
     Ok(file.into_inner())
+}
+
+/// A bitmap of a size in pixels: `draw` draws it larger, by the factor that it is given.
+pub(super) fn smooth(
+    (width, height): (u32, u32),
+    draw: impl FnOnce(&DrawingArea<BitMapBackend, Shift>, u32) -> Drawn<BitMapBackend<'static>>,
+) -> std::result::Result<image::RgbImage, String> {
+    let large = (width * OVERSAMPLING, height * OVERSAMPLING);
+    let mut bitmap = image::RgbImage::new(large.0, large.1);
+    let area = BitMapBackend::with_buffer(&mut bitmap, large).into_drawing_area();
+    draw(&area, OVERSAMPLING).map_err(|e| e.to_string())?;
+    drop(area);
+    Ok(image::imageops::thumbnail(&bitmap, width, height))
 }
 
 fn on_white<DB: DrawingBackend>(

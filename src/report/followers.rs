@@ -5,7 +5,8 @@
 //! no bin is empty for want of whole numbers. Users without followers have a bin of their own at the left.
 
 use super::axis::Axis;
-use super::canvas::{self, COLOURS, Drawn, FONT, GREY, Page, line, number, style, titled};
+use super::canvas::{self, COLOURS, Drawn, FONT, GREY, Page, line, style, titled};
+use super::histogram::{Histogram, NONE, NONE_MARK, mark, place, thousands};
 use crate::error::{Error, Result};
 use plotters::coord::Shift;
 use plotters::coord::types::RangedCoordf64;
@@ -13,12 +14,6 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use std::ops::Range;
 use std::path::Path;
-
-/// Bins to a power of ten.
-const BINS: usize = 5;
-
-/// The bin of users without followers, on the axis of log₁₀.
-const NONE: Range<f64> = -0.5..-0.3;
 
 /// Pixels of the axis of users, at the left.
 const LEFT: u32 = 74;
@@ -63,73 +58,6 @@ pub fn followers_svg(followers: &Followers, title: &str) -> Result<String> {
     canvas::svg_text(&Drawing::new(followers, title)?)
 }
 
-/// Users by their number of followers.
-#[derive(Debug, PartialEq, Eq)]
-struct Histogram {
-    /// Those without.
-    none: usize,
-    /// Bin k holds those of 10^(k / [`BINS`]) up to 10^((k + 1) / [`BINS`]), the last number excluded.
-    bins: Vec<usize>,
-}
-
-impl Histogram {
-    fn new(counts: &[u64]) -> Self {
-        let mut histogram = Self { none: 0, bins: vec![] };
-        for &count in counts {
-            if count == 0 {
-                histogram.none += 1;
-                continue;
-            }
-            let bin = ((count as f64).log10() * BINS as f64).floor() as usize;
-            if histogram.bins.len() <= bin {
-                histogram.bins.resize(bin + 1, 0);
-            }
-            histogram.bins[bin] += 1;
-        }
-        histogram
-    }
-
-    /// The stretch of the axis and the number of users of each bar.
-    fn bars(&self) -> impl Iterator<Item = (Range<f64>, usize)> {
-        let edge = |k: usize| k as f64 / BINS as f64;
-        let bins = self.bins.iter().enumerate();
-        let bins = bins.map(move |(k, &users)| (edge(k)..edge(k + 1), users));
-        std::iter::once((NONE, self.none)).chain(bins).filter(|(_, users)| *users > 0)
-    }
-}
-
-/// Where a number of followers is on the axis: at its log₁₀; below 1 on the way to the bin of none.
-fn place(followers: f64) -> f64 {
-    let none = (NONE.start + NONE.end) / 2.0;
-    if followers >= 1.0 { followers.log10() } else { none * (1.0 - followers) }
-}
-
-/// A number of followers as labels have it: whole from 10 on, with commas between thousands.
-fn thousands(followers: f64) -> String {
-    if !(10.0..1e12).contains(&followers) {
-        return number(followers);
-    }
-    let digits = format!("{followers:.0}");
-    let mut text = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// The label of a mark of the axis.
-fn mark(place: f64) -> String {
-    match place {
-        ..0.0 => "0".into(),
-        ..6.0 => thousands(10f64.powf(place)),
-        ..9.0 => format!("{} million", thousands(10f64.powf(place - 6.0))),
-        _ => format!("10^{place}"),
-    }
-}
-
 struct Drawing<'a> {
     histogram: Histogram,
     cuts: [f64; 2],
@@ -162,7 +90,7 @@ impl<'a> Drawing<'a> {
 
     /// From the bin of none to the end of the last bar, and of the label of the upper cut.
     fn across(&self) -> Range<f64> {
-        let bars = self.histogram.bins.len() as f64 / BINS as f64;
+        let bars = self.histogram.end();
         let start = NONE.start - 0.1;
         let labelled = start + ROOM * (place(self.cuts[1]) - start);
         start..(bars + 0.1).max(labelled).max(place(self.median) + 0.1).max(1.0)
@@ -176,7 +104,7 @@ impl<'a> Drawing<'a> {
             Rectangle::new([(from, 0.0), (to, users as f64)], colour.filled())
         };
         // A twentieth of a bin of air on both sides.
-        let air = 0.05 / BINS as f64;
+        let air = 0.01;
         let whole = bars.iter().map(|(x, users)| bar(x.start + air, x.end - air, *users, FAINT));
         chart.draw_series(whole)?;
         let inside = bars.iter().filter_map(|(x, users)| {
@@ -234,7 +162,7 @@ impl Page for Drawing<'_> {
         let most = self.histogram.bars().map(|(_, users)| users).max().unwrap_or(0);
         let (x, top) = (self.across(), most.max(1) as f64 * 1.05);
         let powers = (0..20).map(f64::from).filter(|&power| power <= x.end);
-        let marks = std::iter::once((NONE.start + NONE.end) / 2.0).chain(powers).collect();
+        let marks = std::iter::once(NONE_MARK).chain(powers).collect();
         let mut chart = ChartBuilder::on(&inner)
             .margin_top((2 * LINE as u32 + 6) * scale)
             .x_label_area_size(42 * scale)
@@ -275,27 +203,6 @@ mod tests {
             node.attribute(name).expect("one").parse().expect("a number")
         };
         own.map(|node| (side(node, "x"), side(node, "width"))).collect()
-    }
-
-    #[test]
-    fn counts_by_hand() {
-        // 4, 5 and 6 lie from 10^0.6 = 3.98 to 10^0.8 = 6.31, 7 above.
-        let histogram = Histogram::new(&[0, 1, 2, 3, 4, 5, 6, 7, 9, 10, 0, 1]);
-        assert_eq!(histogram, Histogram { none: 2, bins: vec![2, 1, 1, 3, 2, 1] });
-        assert_eq!(Histogram::new(&[0]), Histogram { none: 1, bins: vec![] });
-    }
-
-    #[test]
-    fn powers_of_ten_begin_a_bin() {
-        for power in 1..=19 {
-            let bin = |count| Histogram::new(&[count]).bins.len() - 1;
-            assert_eq!(bin(10u64.pow(power)), BINS * power as usize, "10^{power}");
-            // Below 10^16 a number and the one before it have different logarithms.
-            if power < 15 {
-                assert_eq!(bin(10u64.pow(power) - 1), BINS * power as usize - 1, "10^{power} - 1");
-            }
-        }
-        assert_eq!(Histogram::new(&[u64::MAX]).bins.len(), 97);
     }
 
     #[test]

@@ -22,6 +22,8 @@ mod face_curves;
 pub mod faces;
 #[cfg(feature = "plots")]
 mod followers;
+#[cfg(feature = "plots")]
+mod histogram;
 mod log;
 #[cfg(feature = "study")]
 pub mod page;

@@ -3,7 +3,7 @@
 //! Flows in: up to 25 tiles, each with a picture, two short lines and what is thought of it. Flows out: one
 //! picture, five tiles a row below a title.
 
-use super::canvas::{COLOURS, Drawn, FONT, font};
+use super::canvas::{COLOURS, FONT, font, smooth};
 use super::thumbnail::square_thumbnail;
 use crate::error::{Error, Result};
 use crate::image::{Picture, Size};
@@ -16,17 +16,18 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 const COLUMNS: usize = 5;
 const MOST: usize = 25;
 
-/// Lengths in pixels: around all tiles, between two, of a picture, of a bar below it, of the lines of a
-/// caption, of the title.
+/// Lengths in pixels: around all tiles, between two, of a picture, of a bar below it, of the air and
+/// the lines of a caption below that, of the title.
 const MARGIN: usize = 40;
 const GAP: usize = 22;
 const SIDE: usize = 232;
 const BAR: usize = 6;
-const LINES: [usize; 2] = [24, 20];
+const AIR: usize = 6;
+const LINES: [usize; 2] = [22, 22];
 const TITLE: usize = 60;
 
 /// From the top of a tile to that of the tile below.
-const STEP: usize = SIDE + BAR + LINES[0] + LINES[1] + GAP;
+const STEP: usize = SIDE + BAR + AIR + LINES[0] + LINES[1] + GAP;
 
 const PAPER: RGBColor = RGBColor(247, 245, 240);
 const EMPTY: RGBColor = RGBColor(236, 233, 226);
@@ -56,31 +57,62 @@ pub fn contact_sheet(tiles: &[Tile], title: &str) -> Result<Picture> {
         return Err(Error::Invalid(reason));
     }
     font()?;
-    let size = size(tiles.len(), title);
-    let mut sheet = Picture { width: size.width, height: size.height, data: vec![] };
-    sheet.data.resize(size.width * size.height * 3, 0);
-    let pixels = (size.width as u32, size.height as u32);
-    let area = BitMapBackend::with_buffer(&mut sheet.data, pixels).into_drawing_area();
-    draw(&area, tiles, title).map_err(|e| Error::Invalid(format!("contact sheet: {e}")))?;
-    drop(area);
+    let (y, _) = place(tiles.len() - 1, title);
+    let width = 2 * MARGIN + COLUMNS * SIDE + (COLUMNS - 1) * GAP;
+    let mut sheet = plain(Size::new(y + STEP - GAP + MARGIN, width), PAPER);
+    if !title.is_empty() {
+        let line = Line { text: title, size: 30, ink: INK, paper: PAPER, centred: false };
+        paste(
+            &line.picture(Size::new(TITLE, width - 2 * MARGIN))?,
+            (MARGIN - 12, MARGIN),
+            &mut sheet,
+        );
+    }
     for (i, tile) in tiles.iter().enumerate() {
-        if let Some(picture) = &tile.picture {
-            paste(&square_thumbnail(picture, SIDE)?, place(i, title), &mut sheet);
-        }
+        tile.paste(place(i, title), &mut sheet)?;
     }
     Ok(sheet)
-}
-
-fn size(tiles: usize, title: &str) -> Size {
-    let last = place(MOST.min(tiles) - 1, title);
-    let width = 2 * MARGIN + COLUMNS * SIDE + (COLUMNS - 1) * GAP;
-    Size::new(last.0 + STEP - GAP + MARGIN, width)
 }
 
 /// The row and column of pixels where tile `i` begins.
 fn place(i: usize, title: &str) -> (usize, usize) {
     let top = if title.is_empty() { MARGIN } else { MARGIN + TITLE };
     (top + i / COLUMNS * STEP, MARGIN + i % COLUMNS * (SIDE + GAP))
+}
+
+impl Tile {
+    /// Picture, bar and caption, at a row and a column of a sheet.
+    fn paste(&self, (y, x): (usize, usize), sheet: &mut Picture) -> Result<()> {
+        let square = self.picture.as_ref().map(|picture| square_thumbnail(picture, SIDE));
+        paste(&square.unwrap_or_else(missing)?, (y, x), sheet);
+        if let Some(good) = self.good {
+            let bar = plain(Size::new(BAR, SIDE), if good { GOOD } else { BAD });
+            paste(&bar, (y + SIDE, x), sheet);
+        }
+        let mut top = y + SIDE + BAR + AIR;
+        for ((text, height), (size, ink)) in
+            self.caption.iter().zip(LINES).zip([(17, INK), (15, SOFT)])
+        {
+            let line = Line { text, size, ink, paper: PAPER, centred: false };
+            paste(&line.picture(Size::new(height, SIDE))?, (top, x), sheet);
+            top += height;
+        }
+        Ok(())
+    }
+}
+
+/// The empty frame of a photo that is not there.
+fn missing() -> Result<Picture> {
+    let mut frame = plain(Size::square(SIDE), EDGE);
+    let line = Line { text: "missing", size: 17, ink: SOFT, paper: EMPTY, centred: true };
+    paste(&line.picture(Size::square(SIDE - 2))?, (1, 1), &mut frame);
+    Ok(frame)
+}
+
+/// A picture of one colour.
+fn plain(size: Size, RGBColor(r, g, b): RGBColor) -> Picture {
+    let data = [r, g, b].repeat(size.width * size.height);
+    Picture { width: size.width, height: size.height, data }
 }
 
 /// Copies a small picture into a larger one, at a row and a column.
@@ -91,64 +123,37 @@ fn paste(small: &Picture, (y, x): (usize, usize), large: &mut Picture) {
     }
 }
 
-/// Everything but the photos.
-fn draw<DB: DrawingBackend>(
-    area: &DrawingArea<DB, Shift>,
-    tiles: &[Tile],
-    title: &str,
-) -> Drawn<DB> {
-    area.fill(&PAPER)?;
-    let left = VPos::Center;
-    let title_at = (MARGIN as i32, (MARGIN + TITLE / 3) as i32);
-    let width = area.dim_in_pixel().0 - 2 * MARGIN as u32;
-    text(area, title, (30, INK), (title_at, Pos::new(HPos::Left, left)), width)?;
-    for (i, tile) in tiles.iter().enumerate() {
-        draw_tile(area, tile, place(i, title))?;
-    }
-    area.present()
+/// A line of text.
+struct Line<'a> {
+    text: &'a str,
+    /// Pixels of its letters.
+    size: u32,
+    ink: RGBColor,
+    paper: RGBColor,
+    /// In the middle of the width, not at its left.
+    centred: bool,
 }
 
-/// A tile's frame, bar and caption.
-fn draw_tile<DB: DrawingBackend>(
-    area: &DrawingArea<DB, Shift>,
-    tile: &Tile,
-    (y, x): (usize, usize),
-) -> Drawn<DB> {
-    let (x, y, side, bar) = (x as i32, y as i32, SIDE as i32, BAR as i32);
-    // A filled rectangle ends before its last corner, a stroked one at it.
-    let block = |from: (i32, i32), to: (i32, i32), style: ShapeStyle| {
-        let rim = i32::from(!style.filled);
-        area.draw(&Rectangle::new([from, (to.0 - rim, to.1 - rim)], style))
-    };
-    if tile.picture.is_none() {
-        block((x, y), (x + side, y + side), EMPTY.filled())?;
-        block((x, y), (x + side, y + side), EDGE.stroke_width(1))?;
-        let middle = ((x + side / 2, y + side / 2), Pos::new(HPos::Center, VPos::Center));
-        text(area, "missing", (17, SOFT), middle, SIDE as u32)?;
+impl Line<'_> {
+    /// The line in the middle of a picture's height; what there is no room for ends with "…".
+    fn picture(&self, size: Size) -> Result<Picture> {
+        let pixels = (size.width as u32, size.height as u32);
+        let written = smooth(pixels, |area, scale| {
+            let (width, height) = (pixels.0 * scale, pixels.1 * scale);
+            area.fill(&self.paper)?;
+            let font = (FONT, self.size * scale).into_font();
+            let (align, x) = match self.centred {
+                true => (HPos::Center, width as i32 / 2),
+                false => (HPos::Left, 0),
+            };
+            let anchor = Pos::new(align, VPos::Center);
+            let style = TextStyle::from(font).color(&self.ink).pos(anchor);
+            let text = fitting(area, self.text, &style, width)?;
+            area.draw_text(&text, &style, (x, height as i32 / 2))
+        });
+        let written = written.map_err(|e| Error::Invalid(format!("contact sheet: {e}")))?;
+        Ok(Picture::new(size, written.into_raw())?)
     }
-    let colour = tile.good.map(|good| if good { GOOD } else { BAD });
-    if let Some(colour) = colour {
-        block((x, y + side), (x + side, y + side + bar), colour.filled())?;
-    }
-    let mut bottom = y + side + bar;
-    for ((line, height), style) in tile.caption.iter().zip(LINES).zip([(17, INK), (15, SOFT)]) {
-        bottom += height as i32;
-        let at = ((x, bottom), Pos::new(HPos::Left, VPos::Bottom));
-        text(area, line, style, at, SIDE as u32)?;
-    }
-    Ok(())
-}
-
-/// One line of text of a size in pixels and a colour; what is wider than `room` pixels ends with "…".
-fn text<DB: DrawingBackend>(
-    area: &DrawingArea<DB, Shift>,
-    text: &str,
-    (size, colour): (u32, RGBColor),
-    (at, anchor): ((i32, i32), Pos),
-    room: u32,
-) -> Drawn<DB> {
-    let style = TextStyle::from((FONT, size).into_font()).color(&colour).pos(anchor);
-    area.draw_text(&fitting(area, text, &style, room)?, &style, at)
 }
 
 /// As much of a line as there is room for.
@@ -189,9 +194,9 @@ mod tests {
         let goods = [Some(true), Some(false), None];
         let tiles: Vec<_> = (0..6).map(|i| tile(colours[i], goods[i % 3])).collect();
         let sheet = contact_sheet(&tiles, "").unwrap();
-        assert_eq!((sheet.width, sheet.height), (1328, 666));
+        assert_eq!((sheet.width, sheet.height), (1328, 678));
         for (i, colour) in colours.into_iter().enumerate() {
-            let (top, left) = (40 + 304 * (i / 5), 40 + 254 * (i % 5));
+            let (top, left) = (40 + 310 * (i / 5), 40 + 254 * (i % 5));
             for (y, x) in [(0, 0), (0, 231), (231, 0), (231, 231)] {
                 assert_eq!(sheet.pixel(top + y, left + x), colour, "tile {i}");
             }
@@ -212,12 +217,12 @@ mod tests {
         let caption = ["1 · 0.93".to_string(), "liked".to_string()];
         let missing = Tile { picture: None, caption, good: None };
         let sheet = contact_sheet(std::slice::from_ref(&missing), "first 25").unwrap();
-        assert_eq!(sheet.height, 40 + 60 + 232 + 6 + 44 + 40);
+        assert_eq!(sheet.height, 40 + 60 + 232 + 6 + 50 + 40);
         assert!(dark(&sheet, 40..100) > 100, "no title");
         assert!(dark(&sheet, 200..230) > 100, "not said to be missing");
-        assert!(dark(&sheet, 338..362) > 50 && dark(&sheet, 362..382) > 50, "no caption");
+        assert!(dark(&sheet, 338..366) > 50 && dark(&sheet, 366..388) > 50, "no caption");
         let bare = Tile { caption: Default::default(), ..missing };
-        assert_eq!(dark(&contact_sheet(&[bare], "").unwrap(), 270..362), 0);
+        assert_eq!(dark(&contact_sheet(&[bare], "").unwrap(), 270..368), 0);
     }
 
     #[test]
