@@ -40,13 +40,24 @@ pub(super) trait Page {
 
 /// Draws a page into a file whose ending is `.svg` or `.png`, atomically.
 pub(super) fn write<P: Page>(page: &P, path: &Path) -> Result<()> {
-    let font = plotters::style::register_font(FONT, FontStyle::Normal, dejavu::sans::regular());
-    font.map_err(|_| Error::Invalid("the font of the program is damaged".into()))?;
-    let file = if vector(path)? { svg(page) } else { png(page) };
+    font()?;
+    let file = if vector(path)? { svg(page).map(String::into_bytes) } else { png(page) };
     let file = file.map_err(|reason| Error::Invalid(format!("{}: {reason}", path.display())))?;
     Ok(weights_tools::write_atomically(path, |out| {
         out.write_all(&file).map_err(weights_tools::Error::io(path, "write"))
     })?)
+}
+
+/// A page as the text of an SVG drawing, to stand within another page.
+pub(super) fn svg_text<P: Page>(page: &P) -> Result<String> {
+    font()?;
+    svg(page).map_err(Error::Invalid)
+}
+
+/// Makes the program's own font the one that labels are measured and drawn with.
+pub(super) fn font() -> Result<()> {
+    plotters::style::register_font(FONT, FontStyle::Normal, dejavu::sans::regular())
+        .map_err(|_| Error::Invalid("the font of the program is damaged".into()))
 }
 
 /// Whether a drawing can be written into a file of this name.
@@ -66,24 +77,32 @@ fn vector(path: &Path) -> Result<bool> {
     }
 }
 
-fn svg<P: Page>(page: &P) -> std::result::Result<Vec<u8>, String> {
+fn svg<P: Page>(page: &P) -> std::result::Result<String, String> {
     let mut text = String::new();
     let area = SVGBackend::with_string(&mut text, P::SIZE).into_drawing_area();
     on_white(page, &area, 1).map_err(|e| e.to_string())?;
     drop(area);
-    Ok(text.into_bytes())
+    Ok(text)
 }
 
 fn png<P: Page>(page: &P) -> std::result::Result<Vec<u8>, String> {
-    let (width, height) = (P::SIZE.0 * OVERSAMPLING, P::SIZE.1 * OVERSAMPLING);
-    let mut large = image::RgbImage::new(width, height);
-    let area = BitMapBackend::with_buffer(&mut large, (width, height)).into_drawing_area();
-    on_white(page, &area, OVERSAMPLING).map_err(|e| e.to_string())?;
-    drop(area);
+    let picture = smooth(P::SIZE, |area, scale| on_white(page, area, scale))?;
     let mut file = std::io::Cursor::new(Vec::new());
-    let picture = image::imageops::thumbnail(&large, P::SIZE.0, P::SIZE.1);
     picture.write_to(&mut file, image::ImageFormat::Png).map_err(|e| e.to_string())?;
     Ok(file.into_inner())
+}
+
+/// A bitmap of a size in pixels: `draw` draws it larger, by the factor that it is given.
+pub(super) fn smooth(
+    (width, height): (u32, u32),
+    draw: impl FnOnce(&DrawingArea<BitMapBackend, Shift>, u32) -> Drawn<BitMapBackend<'static>>,
+) -> std::result::Result<image::RgbImage, String> {
+    let large = (width * OVERSAMPLING, height * OVERSAMPLING);
+    let mut bitmap = image::RgbImage::new(large.0, large.1);
+    let area = BitMapBackend::with_buffer(&mut bitmap, large).into_drawing_area();
+    draw(&area, OVERSAMPLING).map_err(|e| e.to_string())?;
+    drop(area);
+    Ok(image::imageops::thumbnail(&bitmap, width, height))
 }
 
 fn on_white<DB: DrawingBackend>(
@@ -135,6 +154,20 @@ pub(super) fn line<P: Clone>(points: &[P], style: ShapeStyle, scale: u32) -> Vec
         1 => vec![PathElement::new(points, style)],
         _ => points.windows(2).map(|pair| PathElement::new(pair, style)).collect(),
     }
+}
+
+/// A straight line of dashes that are as long as the gaps between them.
+pub(super) fn dashes(
+    from: (f64, f64),
+    to: (f64, f64),
+    count: u32,
+    style: ShapeStyle,
+) -> impl Iterator<Item = PathElement<(f64, f64)>> {
+    let at = move |part: u32| {
+        let share = f64::from(part) / f64::from(2 * count - 1);
+        (from.0 + share * (to.0 - from.0), from.1 + share * (to.1 - from.1))
+    };
+    (0..count).map(move |dash| PathElement::new([at(2 * dash), at(2 * dash + 1)], style))
 }
 
 /// A number, to four digits.
