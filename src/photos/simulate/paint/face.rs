@@ -69,7 +69,7 @@ fn head(pen: &mut Pen, person: &Person, light: LightFrom) {
         let depth = (1.0 - 0.85 * (a * a + b * b)).max(0.05).sqrt();
         let normal = [0.92 * a, 0.92 * b, depth];
         let facing: f32 = normal.iter().zip(light).map(|(n, l)| n * l).sum();
-        let lit = 0.40 + 0.66 * facing.max(0.0);
+        let lit = 0.45 + 0.66 * facing.max(0.0);
         // Light that grazes the skin leaves it redder.
         let red = 0.05 * (1.0 - facing).clamp(0.0, 1.0);
         let tint = [1.0 + red, 1.0, 1.0 - red];
@@ -173,15 +173,15 @@ fn nose(pen: &mut Pen, person: &Person, x: f32, light: LightFrom) {
     let dark = if light[0] > 0.0 { -1.0 } else { 1.0 };
     let slant = 0.1 * dark;
     let strength = 0.14 + 0.5 * light[0].abs();
-    pen.shade(oval(x + dark * 0.055, 0.02, 0.055, 0.19).turned(-slant), shadow(strength));
-    pen.shade(oval(x - dark * 0.065, 0.03, 0.045, 0.16).turned(slant), shadow(0.1));
+    pen.shade(oval(x + dark * 0.055, 0.02, 0.075, 0.2).turned(-slant), shadow(strength));
+    pen.shade(oval(x - dark * 0.065, 0.03, 0.06, 0.17).turned(slant), shadow(0.1));
     pen.shade(oval(x - dark * 0.006, -0.02, 0.034, 0.2), [1.17, 1.15, 1.13]);
-    pen.shade(oval(x, 0.15, 0.1 * wide, 0.075), [1.1, 1.05, 1.03]);
-    pen.shade(oval(x, 0.212, 0.11 * wide, 0.035), shadow(0.42));
+    pen.shade(oval(x, 0.145, 0.105 * wide, 0.085), [1.12, 1.07, 1.05]);
+    pen.shade(oval(x, 0.212, 0.12 * wide, 0.04), shadow(0.38));
     for side in [-1.0, 1.0] {
-        let wing = oval(x + side * 0.085 * wide, 0.17, 0.03, 0.05);
-        pen.shade(wing, shadow(0.3));
-        let nostril = oval(x + side * 0.038 * wide, 0.196, 0.03, 0.014).turned(side * 0.25);
+        let wing = oval(x + side * 0.09 * wide, 0.165, 0.045, 0.065);
+        pen.shade(wing, shadow(0.2));
+        let nostril = oval(x + side * 0.04 * wide, 0.192, 0.027, 0.012).turned(side * 0.25);
         pen.ellipse(nostril, 0.02, mix(scale(person.skin, 0.22), [0.1, 0.03, 0.02], 0.3));
     }
     pen.glow(oval(x - dark * 0.01, 0.135, 0.03, 0.03), 0.28, [1.0, 0.97, 0.93]);

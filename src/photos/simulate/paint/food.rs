@@ -1,7 +1,7 @@
 //! Food: a plate on a table, seen from above. Flows in: a canvas, the clutter, randomness. Flows out: the picture.
 
 use super::canvas::{Canvas, Pen, oval};
-use super::clutter;
+use super::clutter::{self, Theme};
 use super::colour::{Colour, hsv, mix, pick, scale};
 use super::outline::smooth;
 use crate::rng::Rng;
@@ -10,7 +10,7 @@ use crate::rng::Rng;
 pub(super) fn draw(canvas: &mut Canvas, amount: f32, rng: &mut Rng, stuff: &mut Rng) {
     let [wide, high] = canvas.extent();
     table(canvas, rng);
-    clutter::behind(canvas, amount, stuff);
+    clutter::scatter(canvas, amount, Theme::Table, stuff);
     let radius = rng.uniform(0.33, 0.42);
     let at = [wide * rng.uniform(0.45, 0.55), high * rng.uniform(0.46, 0.54)];
     let frame = canvas.frame().child(at, radius, rng.uniform(-0.4, 0.4));
@@ -19,6 +19,7 @@ pub(super) fn draw(canvas: &mut Canvas, amount: f32, rng: &mut Rng, stuff: &mut 
         cutlery(&mut pen);
     }
     plate(&mut pen, rng);
+    ornament(&mut pen, rng);
     sauce(&mut pen, rng);
     match rng.below(3) {
         0 => noodles(&mut pen, rng),
@@ -43,13 +44,13 @@ fn place(rng: &mut Rng, reach: f32) -> [f32; 2] {
 
 /// Boards, or a cloth with a pattern.
 fn table(canvas: &mut Canvas, rng: &mut Rng) {
-    const WOODS: [Colour; 3] = [[0.66, 0.48, 0.32], [0.55, 0.40, 0.28], [0.74, 0.58, 0.42]];
+    const WOODS: [Colour; 3] = [[0.62, 0.50, 0.30], [0.50, 0.42, 0.26], [0.70, 0.60, 0.40]];
     let wood = pick(rng, &WOODS);
     let frame = canvas.frame().child([0.5, 0.5], 1.0, rng.uniform(-0.3, 0.3));
     let local = frame.inverse();
     let (board, phase) = (rng.uniform(3.0, 5.0), rng.uniform(0.0, 6.0));
-    let cloth = rng.unit() < 0.35;
-    let linen = hsv(rng.uniform(0.02, 0.14), rng.uniform(0.25, 0.4), rng.uniform(0.65, 0.8));
+    let cloth = rng.unit() < 0.5;
+    let linen = hsv(rng.uniform(0.28, 0.46), rng.uniform(0.3, 0.5), rng.uniform(0.55, 0.75));
     canvas.touch_all(|x, y, pixel| {
         let [u, v] = local(x, y);
         *pixel = if cloth {
@@ -100,6 +101,26 @@ fn plate(pen: &mut Pen, rng: &mut Rng) {
     });
 }
 
+/// A painted ring on the rim, or dots.
+fn ornament(pen: &mut Pen, rng: &mut Rng) {
+    let colour = hsv(rng.uniform(0.3, 0.7), rng.uniform(0.4, 0.7), rng.uniform(0.3, 0.6));
+    let dots = 14 + rng.below(12);
+    match rng.below(3) {
+        0 => pen.ellipse_with(oval(0.0, 0.0, 0.95, 0.95), 0.0, |[p, q]| {
+            let within = (p * p + q * q).sqrt();
+            (colour, if within > 0.9 { 0.85 } else { 0.0 })
+        }),
+        1 => {
+            for k in 0..dots {
+                let angle = k as f32 * std::f32::consts::TAU / dots as f32;
+                let dot = oval(0.87 * angle.cos(), 0.87 * angle.sin(), 0.06, 0.045).turned(angle);
+                pen.ellipse(dot, 0.01, colour);
+            }
+        }
+        _ => {}
+    }
+}
+
 /// A pool with a wavy edge.
 fn sauce(pen: &mut Pen, rng: &mut Rng) {
     const SAUCES: [Colour; 4] =
@@ -107,7 +128,7 @@ fn sauce(pen: &mut Pen, rng: &mut Rng) {
     let colour = pick(rng, &SAUCES);
     let edge: Vec<[f32; 2]> = (0..11)
         .map(|k| {
-            let (angle, reach) = (k as f32 * std::f32::consts::TAU / 11.0, rng.uniform(0.48, 0.64));
+            let (angle, reach) = (k as f32 * std::f32::consts::TAU / 11.0, rng.uniform(0.54, 0.68));
             [reach * angle.cos(), reach * angle.sin()]
         })
         .collect();
@@ -131,7 +152,7 @@ fn leaves(pen: &mut Pen, count: usize, rng: &mut Rng) {
     for _ in 0..count {
         let hue = rng.uniform(0.22, 0.36);
         let colour = hsv(hue, rng.uniform(0.55, 0.8), rng.uniform(0.35, 0.7));
-        let frame = pen.frame.child(place(rng, 0.5), rng.uniform(0.16, 0.26), rng.uniform(0.0, 6.3));
+        let frame = pen.frame.child(place(rng, 0.56), rng.uniform(0.16, 0.26), rng.uniform(0.0, 6.3));
         let mut leaf = pen.canvas.pen(frame);
         let outline = [[-1.0, 0.0], [-0.3, -0.5], [0.5, -0.4], [1.0, 0.0], [0.5, 0.4], [-0.3, 0.5]];
         leaf.shade(oval(0.15, 0.15, 1.2, 0.8), [0.6, 0.6, 0.62]);
@@ -147,7 +168,7 @@ fn grains(pen: &mut Pen, rng: &mut Rng) {
     const GRAINS: [Colour; 3] = [[0.93, 0.90, 0.82], [0.45, 0.62, 0.24], [0.62, 0.30, 0.20]];
     let colour = pick(rng, &GRAINS);
     for _ in 0..130 {
-        let [x, y] = place(rng, 0.55);
+        let [x, y] = place(rng, 0.62);
         let (angle, light) = (rng.uniform(0.0, 3.2), rng.uniform(0.75, 1.08));
         let grain = oval(x, y, 0.055, 0.034).turned(angle);
         pen.ellipse(oval(x + 0.012, y + 0.016, 0.055, 0.036).turned(angle), 0.02, scale(colour, 0.5));
@@ -163,7 +184,7 @@ fn slice(pen: &mut Pen, rng: &mut Rng) {
         [[0.88, 0.72, 0.16], [0.95, 0.88, 0.52]],
     ];
     let [skin, flesh] = SLICES[rng.below(SLICES.len())];
-    let [x, y] = place(rng, 0.45);
+    let [x, y] = place(rng, 0.52);
     let (radius, phase) = (rng.uniform(0.13, 0.2), rng.uniform(0.0, 6.0));
     pen.shade(oval(x + 0.03, y + 0.04, 1.35 * radius, 1.35 * radius), [0.5, 0.5, 0.52]);
     pen.ellipse(oval(x, y, radius, radius), 0.01, skin);
@@ -180,7 +201,7 @@ fn chunk(pen: &mut Pen, rng: &mut Rng) {
     const CHUNKS: [Colour; 4] =
         [[0.45, 0.24, 0.14], [0.85, 0.72, 0.46], [0.66, 0.40, 0.22], [0.90, 0.55, 0.20]];
     let colour = pick(rng, &CHUNKS);
-    let frame = pen.frame.child(place(rng, 0.42), rng.uniform(0.13, 0.22), rng.uniform(0.0, 6.3));
+    let frame = pen.frame.child(place(rng, 0.5), rng.uniform(0.13, 0.22), rng.uniform(0.0, 6.3));
     let mut pen = pen.canvas.pen(frame);
     let outline: Vec<[f32; 2]> = (0..7)
         .map(|k| {

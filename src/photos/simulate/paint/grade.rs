@@ -45,8 +45,10 @@ struct Light {
 impl Light {
     fn new(looks: &Looks) -> Self {
         let warm = 2.0 * looks.warmth - 1.0;
-        let amount = 0.42 + 0.72 * looks.brightness;
-        let gains = [1.0 + 0.26 * warm, 1.0 + 0.02 * warm, 1.0 - 0.34 * warm];
+        let amount = 0.40 + 0.78 * looks.brightness;
+        // A faded print loses its green first and keeps its magenta.
+        let fresh = 0.05 * (2.0 * looks.saturation - 1.0);
+        let gains = [1.0 + 0.28 * warm - fresh, 1.0 + fresh, 1.0 - 0.36 * warm - fresh];
         let lift = [0.02 * (1.0 + warm), 0.02, 0.02 * (1.0 - warm)];
         Self {
             saturation: 0.05 + 1.35 * looks.saturation,

@@ -2,7 +2,7 @@
 //! randomness. Flows out: the picture.
 
 use super::canvas::{Canvas, oval};
-use super::clutter;
+use super::clutter::{self, Theme};
 use super::colour::{Colour, hsv, mix, scale};
 use crate::rng::Rng;
 
@@ -36,7 +36,7 @@ impl Ridge {
 
 /// Draws a landscape.
 pub(super) fn draw(canvas: &mut Canvas, amount: f32, rng: &mut Rng, stuff: &mut Rng) {
-    let [wide, high] = canvas.extent();
+    let [_, high] = canvas.extent();
     let horizon = high * rng.uniform(0.42, 0.6);
     let haze = hsv(rng.uniform(0.53, 0.6), rng.uniform(0.12, 0.25), 0.92);
     sky(canvas, horizon, haze, rng);
@@ -56,7 +56,7 @@ pub(super) fn draw(canvas: &mut Canvas, amount: f32, rng: &mut Rng, stuff: &mut 
     } else {
         meadow(canvas, &shore, rng);
     }
-    clutter::scatter(canvas, amount, [0.0, wide, 0.03, high], stuff);
+    clutter::scatter(canvas, amount, Theme::Outdoors { horizon }, stuff);
     trees(canvas, &shore, rng);
 }
 

@@ -2,7 +2,7 @@
 //! the picture.
 
 use super::canvas::Canvas;
-use super::clutter;
+use super::clutter::{self, Theme};
 use super::colour::{Colour, hsv, mix, scale};
 use crate::rng::Rng;
 use ab_glyph::{Font, FontRef, PxScale, ScaleFont, point};
@@ -37,7 +37,7 @@ const LEADING: f32 = 1.12;
 /// Draws a sentence.
 pub(super) fn draw(canvas: &mut Canvas, amount: f32, rng: &mut Rng, stuff: &mut Rng) {
     ground(canvas, rng);
-    clutter::behind(canvas, amount, stuff);
+    clutter::scatter(canvas, amount, Theme::Party, stuff);
     let bytes = if rng.unit() < 0.7 { dejavu::sans::bold() } else { dejavu::sans::regular() };
     let font = FontRef::try_from_slice(bytes).expect("a font that the program carries");
     let sentence = SENTENCES[rng.below(SENTENCES.len())];
@@ -61,7 +61,7 @@ pub(super) fn draw(canvas: &mut Canvas, amount: f32, rng: &mut Rng, stuff: &mut 
 
 /// One colour, or two with a passage between them.
 fn ground(canvas: &mut Canvas, rng: &mut Rng) {
-    let hue = rng.gaussian(0.05, 0.08);
+    let hue = rng.gaussian(0.40, 0.08);
     let top = hsv(hue, rng.uniform(0.5, 0.7), rng.uniform(0.55, 0.75));
     let bottom = if rng.unit() < 0.7 {
         hsv(hue + rng.uniform(-0.12, 0.12), rng.uniform(0.45, 0.7), rng.uniform(0.5, 0.75))

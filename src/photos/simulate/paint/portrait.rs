@@ -3,7 +3,7 @@
 
 use super::FaceBox;
 use super::canvas::{Canvas, Frame, Pen, oval};
-use super::clutter;
+use super::clutter::{self, Theme};
 use super::colour::{Colour, hsv, mix, scale};
 use super::face::{self, HALF_WIDTH};
 use super::hair;
@@ -15,7 +15,7 @@ use crate::rng::Rng;
 pub(super) fn draw(canvas: &mut Canvas, amount: f32, rng: &mut Rng, stuff: &mut Rng) -> Vec<FaceBox> {
     let light = light_from(rng);
     background(canvas, light, rng);
-    clutter::behind(canvas, amount, stuff);
+    clutter::scatter(canvas, amount, Theme::Party, stuff);
     let [wide, high] = canvas.extent();
     let two = wide > 1.15 && rng.unit() < 0.45;
     let places: Vec<(f32, f32)> = if two {
@@ -45,7 +45,7 @@ fn face_box(frame: &Frame) -> FaceBox {
 
 /// A wall that is lighter where the light comes from, with soft large shapes far behind.
 fn background(canvas: &mut Canvas, light: LightFrom, rng: &mut Rng) {
-    let hue = rng.gaussian(0.56, 0.07);
+    let hue = rng.gaussian(0.44, 0.07);
     let base = hsv(hue, rng.uniform(0.4, 0.55), rng.uniform(0.62, 0.78));
     let (width, height) = (canvas.width as f32, canvas.height as f32);
     canvas.touch_all(|x, y, pixel| {
