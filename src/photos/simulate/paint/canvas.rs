@@ -139,11 +139,7 @@ impl Frame {
 
     /// A frame within this one.
     pub(super) fn child(&self, origin: [f32; 2], scale: f32, angle: f32) -> Self {
-        Self {
-            origin: self.place(origin),
-            scale: self.scale * scale,
-            angle: self.angle + angle,
-        }
+        Self { origin: self.place(origin), scale: self.scale * scale, angle: self.angle + angle }
     }
 }
 

@@ -12,14 +12,14 @@ const MOST: f32 = 120.0;
 /// A thing's half size, in shorter sides.
 const SIZES: [f32; 2] = [0.018, 0.042];
 /// The part of the things that are dark.
-const DARK: f64 = 0.86;
+const DARK: f64 = 0.82;
 
 /// What lies around.
 #[derive(Clone, Copy)]
 pub(super) enum Theme {
     /// Confetti and streamers.
     Party,
-    /// Birds, kites and balloons above the horizon (in shorter sides); stones, flowers and tents below.
+    /// Birds and kites above the horizon (in shorter sides); stones, flowers and tents below.
     Outdoors { horizon: f32 },
     /// Crumbs, berries, herbs and sticks.
     Table,
@@ -43,7 +43,7 @@ impl Theme {
         use Shape::{Bird, Disc, Kite, Leaf, Pebble, Rod, Square, Star, Triangle};
         match self {
             Self::Party => &[Disc, Square, Triangle, Star, Rod],
-            Self::Outdoors { horizon } if y < horizon => &[Bird, Bird, Kite, Disc],
+            Self::Outdoors { horizon } if y < horizon => &[Bird, Kite, Kite],
             Self::Outdoors { .. } => &[Pebble, Star, Triangle, Pebble],
             Self::Table => &[Disc, Leaf, Leaf, Triangle, Rod],
         }
@@ -76,8 +76,8 @@ fn outwards(rng: &mut Rng) -> f32 {
 
 /// A colour that is seen on most backgrounds.
 fn lively(rng: &mut Rng) -> Colour {
-    let value = if rng.unit() < DARK { rng.uniform(0.06, 0.26) } else { rng.uniform(0.9, 1.0) };
-    hsv(rng.uniform(0.0, 1.0), rng.uniform(0.3, 0.8), value)
+    let value = if rng.unit() < DARK { rng.uniform(0.1, 0.32) } else { rng.uniform(0.9, 1.0) };
+    hsv(rng.uniform(0.0, 1.0), rng.uniform(0.4, 0.85), value)
 }
 
 /// One thing, lit from above.
@@ -102,12 +102,19 @@ fn thing(canvas: &mut Canvas, at: [f32; 2], size: f32, theme: Theme, rng: &mut R
                 pen.stroke(wing, [0.5, 0.55, 0.1], colour);
             }
         }
-        Shape::Square => fill(&mut pen, &[[-0.9, -0.8], [0.9, -0.8], [0.9, 0.8], [-0.9, 0.8]], colour),
+        Shape::Square => {
+            fill(&mut pen, &[[-0.9, -0.8], [0.9, -0.8], [0.9, 0.8], [-0.9, 0.8]], colour)
+        }
         Shape::Triangle => fill(&mut pen, &[[0.0, -1.1], [1.1, 0.7], [-1.1, 0.7]], colour),
-        Shape::Rod => fill(&mut pen, &[[-1.9, -0.35], [1.9, -0.35], [1.9, 0.35], [-1.9, 0.35]], colour),
-        Shape::Kite => fill(&mut pen, &[[0.0, -1.3], [0.9, -0.3], [0.0, 1.4], [-0.9, -0.3]], colour),
+        Shape::Rod => {
+            fill(&mut pen, &[[-1.9, -0.35], [1.9, -0.35], [1.9, 0.35], [-1.9, 0.35]], colour)
+        }
+        Shape::Kite => {
+            fill(&mut pen, &[[0.0, -1.3], [0.9, -0.3], [0.0, 1.4], [-0.9, -0.3]], colour)
+        }
         Shape::Leaf => {
-            let leaf = [[-1.4, 0.0], [-0.7, -0.5], [0.3, -0.6], [1.4, 0.0], [0.3, 0.6], [-0.7, 0.5]];
+            let leaf =
+                [[-1.4, 0.0], [-0.7, -0.5], [0.3, -0.6], [1.4, 0.0], [0.3, 0.6], [-0.7, 0.5]];
             fill(&mut pen, &leaf, colour);
         }
         Shape::Star => {

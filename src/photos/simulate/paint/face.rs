@@ -235,7 +235,11 @@ fn glasses(pen: &mut Pen, shift: f32) {
         for bow in [-0.16, 0.19] {
             pen.stroke([at(inner, 0.0), at(middle, bow), at(outer, 0.0)], [0.012; 3], rim);
         }
-        pen.stroke([at(outer, -0.02), at(side * 0.33, -0.03), at(side * 0.37, -0.02)], [0.012; 3], rim);
+        pen.stroke(
+            [at(outer, -0.02), at(side * 0.33, -0.03), at(side * 0.37, -0.02)],
+            [0.012; 3],
+            rim,
+        );
     }
     pen.stroke([at(-0.055, -0.01), at(0.0, -0.035), at(0.055, -0.01)], [0.012; 3], rim);
 }

@@ -38,7 +38,8 @@ pub(super) fn draw(canvas: &mut Canvas, amount: f32, rng: &mut Rng, stuff: &mut 
 
 /// A place on the plate, within `reach` radii of its middle.
 fn place(rng: &mut Rng, reach: f32) -> [f32; 2] {
-    let (angle, radius) = (rng.uniform(0.0, std::f32::consts::TAU), reach * (rng.unit() as f32).sqrt());
+    let (angle, radius) =
+        (rng.uniform(0.0, std::f32::consts::TAU), reach * (rng.unit() as f32).sqrt());
     [radius * angle.cos(), radius * angle.sin()]
 }
 
@@ -152,11 +153,12 @@ fn leaves(pen: &mut Pen, count: usize, rng: &mut Rng) {
     for _ in 0..count {
         let hue = rng.uniform(0.22, 0.36);
         let colour = hsv(hue, rng.uniform(0.55, 0.8), rng.uniform(0.35, 0.7));
-        let frame = pen.frame.child(place(rng, 0.56), rng.uniform(0.16, 0.26), rng.uniform(0.0, 6.3));
+        let frame =
+            pen.frame.child(place(rng, 0.56), rng.uniform(0.16, 0.26), rng.uniform(0.0, 6.3));
         let mut leaf = pen.canvas.pen(frame);
         let outline = [[-1.0, 0.0], [-0.3, -0.5], [0.5, -0.4], [1.0, 0.0], [0.5, 0.4], [-0.3, 0.5]];
         leaf.shade(oval(0.15, 0.15, 1.2, 0.8), [0.6, 0.6, 0.62]);
-        leaf.polygon_with(&smooth(&outline, 3), 0.1, |[u, v], _| {
+        leaf.polygon_with(&smooth(&outline, 3), 0.06, |[u, v], _| {
             let vein = if v.abs() < 0.06 { 1.25 } else { 1.0 };
             (scale(colour, vein * (1.0 - 0.25 * v + 0.1 * (14.0 * u + 10.0 * v.abs()).sin())), 1.0)
         });
@@ -171,7 +173,11 @@ fn grains(pen: &mut Pen, rng: &mut Rng) {
         let [x, y] = place(rng, 0.62);
         let (angle, light) = (rng.uniform(0.0, 3.2), rng.uniform(0.75, 1.08));
         let grain = oval(x, y, 0.055, 0.034).turned(angle);
-        pen.ellipse(oval(x + 0.012, y + 0.016, 0.055, 0.036).turned(angle), 0.02, scale(colour, 0.5));
+        pen.ellipse(
+            oval(x + 0.012, y + 0.016, 0.055, 0.036).turned(angle),
+            0.02,
+            scale(colour, 0.5),
+        );
         pen.ellipse(grain, 0.01, scale(colour, light));
     }
 }
@@ -210,7 +216,7 @@ fn chunk(pen: &mut Pen, rng: &mut Rng) {
         })
         .collect();
     pen.shade(oval(0.15, 0.2, 1.6, 1.3), [0.45, 0.45, 0.47]);
-    pen.polygon_with(&smooth(&outline, 3), 0.12, |[u, v], _| {
+    pen.polygon_with(&smooth(&outline, 3), 0.06, |[u, v], _| {
         let crust = (u * u + v * v).min(1.0);
         let lit = 1.12 - 0.25 * crust - 0.15 * (u + v) + 0.08 * (9.0 * u).sin() * (8.0 * v).sin();
         (scale(colour, lit), 1.0)
@@ -228,6 +234,10 @@ fn berries(pen: &mut Pen, rng: &mut Rng) {
         pen.ellipse_with(oval(x, y, radius, radius), 0.01, |[p, q]| {
             (scale(colour, 1.1 - 0.4 * p * p - 0.3 * q - 0.15 * p), 1.0)
         });
-        pen.glow(oval(x - 0.3 * radius, y - 0.35 * radius, 0.5 * radius, 0.4 * radius), 0.7, [1.0; 3]);
+        pen.glow(
+            oval(x - 0.3 * radius, y - 0.35 * radius, 0.5 * radius, 0.4 * radius),
+            0.7,
+            [1.0; 3],
+        );
     }
 }

@@ -51,7 +51,7 @@ impl Light {
         let gains = [1.0 + 0.28 * warm - fresh, 1.0 + fresh, 1.0 - 0.36 * warm - fresh];
         let lift = [0.02 * (1.0 + warm), 0.02, 0.02 * (1.0 - warm)];
         Self {
-            saturation: 0.05 + 1.35 * looks.saturation,
+            saturation: 0.05 + 1.28 * looks.saturation,
             gains: gains.map(|gain| gain * amount),
             lift: lift.map(|base| base + 0.06 * looks.brightness),
         }

@@ -79,7 +79,8 @@ fn sky(canvas: &mut Canvas, horizon: f32, haze: Colour, rng: &mut Rng) {
         let span = rng.uniform(0.08, 0.2);
         for _ in 0..7 {
             let (dx, dy) = (rng.uniform(-1.0, 1.0) * span, rng.uniform(-0.12, 0.12) * span);
-            let puff = oval(x + dx, y + dy, rng.uniform(0.4, 0.8) * span, rng.uniform(0.16, 0.3) * span);
+            let puff =
+                oval(x + dx, y + dy, rng.uniform(0.4, 0.8) * span, rng.uniform(0.16, 0.3) * span);
             pen.glow(puff, 0.6, [0.97, 0.97, 0.98]);
         }
     }

@@ -112,7 +112,14 @@ fn wrap(font: &FontRef, sentence: &str, size: f32, width: f32) -> Vec<String> {
 }
 
 /// Adds a line's letters to the cover; [left, top] in pixels.
-fn write(font: &FontRef, line: &str, size: f32, [left, top]: [f32; 2], width: usize, cover: &mut [f32]) {
+fn write(
+    font: &FontRef,
+    line: &str,
+    size: f32,
+    [left, top]: [f32; 2],
+    width: usize,
+    cover: &mut [f32],
+) {
     let scaled = font.as_scaled(PxScale::from(size));
     let (mut x, y) = (left, top + 0.8 * size);
     for letter in line.chars() {

@@ -100,9 +100,8 @@ const FORMATS: [f32; 4] = [1.0, 0.8, 0.75, 2.0 / 3.0];
 /// Looks outside of [0, 1] count as the nearest number within.
 pub fn paint(subject: &Subject, seed: u64, side: u32) -> Painted {
     // What the looks change must not change what else is drawn: each has randomness of its own.
-    let [mut rng, mut stuff, mut sensor] = [0, 1, 2].map(|stream| {
-        Rng::new(seed.wrapping_mul(3).wrapping_add(stream))
-    });
+    let [mut rng, mut stuff, mut sensor] =
+        [0, 1, 2].map(|stream| Rng::new(seed.wrapping_mul(3).wrapping_add(stream)));
     let Looks { warmth, brightness, saturation, clutter } = subject.looks;
     let looks = Looks {
         warmth: warmth.clamp(0.0, 1.0),

@@ -39,8 +39,7 @@ pub(super) fn mirrored(half: &[[f32; 2]]) -> Vec<[f32; 2]> {
 }
 
 impl Mask {
-    /// A polygon in picture coordinates, even-odd, for a picture of that size; its bounds are widened by
-    /// `margin` pixels.
+    /// A polygon in picture coordinates (even-odd) over the columns and rows [left, right, top, bottom).
     fn polygon(points: &[[f32; 2]], [left, right, top, bottom]: [usize; 4]) -> Self {
         let (width, height) = (right.saturating_sub(left), bottom.saturating_sub(top));
         let mut cover = vec![0.0; width * height];
@@ -149,12 +148,12 @@ impl Pen<'_> {
                 let at = |i: usize| {
                     s * s * curve[0][i] + 2.0 * s * t * curve[1][i] + t * t * curve[2][i]
                 };
-                let slope = |i: usize| {
-                    s * (curve[1][i] - curve[0][i]) + t * (curve[2][i] - curve[1][i])
-                };
+                let slope =
+                    |i: usize| s * (curve[1][i] - curve[0][i]) + t * (curve[2][i] - curve[1][i]);
                 let (dx, dy) = (slope(0), slope(1));
                 let width = s * s * widths[0] + 2.0 * s * t * widths[1] + t * t * widths[2];
-                let half = side * 0.5 * width.max(self.pixel()) / (dx * dx + dy * dy).sqrt().max(1e-6);
+                let half =
+                    side * 0.5 * width.max(self.pixel()) / (dx * dx + dy * dy).sqrt().max(1e-6);
                 [at(0) - dy * half, at(1) + dx * half]
             })
             .collect();

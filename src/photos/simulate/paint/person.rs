@@ -1,6 +1,6 @@
 //! Who is drawn: what differs from one person to the next. Flows in: randomness. Flows out: a [`Person`].
 
-use super::colour::{Colour, hsv, pick, scale};
+use super::colour::{Colour, hsv, pick};
 use crate::rng::Rng;
 
 /// How the hair is worn.
@@ -108,7 +108,7 @@ impl Person {
             beard: if bearded { rng.uniform(0.3, 0.9) } else { 0.0 },
             glasses: rng.unit() < 0.12,
             clothes: hsv(hue, vivid, value),
-            trim: scale(hsv(hue + rng.uniform(0.3, 0.7), 0.5 * vivid, 0.9), 1.0),
+            trim: hsv(hue + rng.uniform(0.3, 0.7), 0.5 * vivid, 0.9),
             striped: rng.unit() < 0.3,
             turn: rng.uniform(-0.5, 0.5),
         }

@@ -12,7 +12,12 @@ use super::person::{LightFrom, Person, light_from};
 use crate::rng::Rng;
 
 /// Draws people and says where their faces are.
-pub(super) fn draw(canvas: &mut Canvas, amount: f32, rng: &mut Rng, stuff: &mut Rng) -> Vec<FaceBox> {
+pub(super) fn draw(
+    canvas: &mut Canvas,
+    amount: f32,
+    rng: &mut Rng,
+    stuff: &mut Rng,
+) -> Vec<FaceBox> {
     let light = light_from(rng);
     background(canvas, light, rng);
     clutter::scatter(canvas, amount, Theme::Party, stuff);
@@ -87,11 +92,14 @@ fn body(pen: &mut Pen, person: &Person, light: LightFrom) {
     ];
     let outline = smooth(&mirrored(&half), 4);
     let (clothes, trim, striped) = (person.clothes, person.trim, person.striped);
+    let pixels = pen.frame.scale;
     pen.polygon_with(&outline, 0.02, |[u, v], _| {
         let fold = 0.05 * (7.0 * u + 3.0 * v).sin() * (5.0 * v - 2.0 * u).cos();
         let round = 1.0 - 0.28 * (u / 1.0).powi(2) + 0.35 * light[0] * u;
         let top = (1.05 - 0.16 * (v - 0.7)).max(0.6);
-        let stripe = if striped && (v * 7.0).rem_euclid(1.0) < 0.4 { 0.85 } else { 0.0 };
+        // The distance to a stripe's edge; seven stripes to a unit.
+        let inwards = (0.2 - ((v * 7.0).rem_euclid(1.0) - 0.5).abs()) / 7.0;
+        let stripe = if striped { 0.85 * (0.5 + inwards * pixels).clamp(0.0, 1.0) } else { 0.0 };
         (scale(mix(clothes, trim, stripe), (round + fold) * top), 1.0)
     });
     collar(pen, person.skin, scale(person.clothes, 0.6));
