@@ -69,7 +69,7 @@ pub(super) fn front(pen: &mut Pen, person: &Person, rng: &mut Rng) {
 
 /// The shade of hair that was shaved.
 fn shaven(pen: &mut Pen, person: &Person) {
-    pen.shade(oval(0.0, -0.68, 0.42, 0.3), [0.75, 0.75, 0.76]);
+    pen.shade(oval(0.0, -0.49, 0.36, 0.16), [0.82, 0.81, 0.81]);
     pen.glow(oval(-0.08, -0.5, 0.12, 0.08), 0.2, mix(person.skin, [1.0; 3], 0.5));
 }
 

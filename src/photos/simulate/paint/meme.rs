@@ -128,10 +128,10 @@ fn write(
             let corner = outline.px_bounds().min;
             outline.draw(|column, row, value| {
                 let (x, y) = (corner.x + column as f32, corner.y + row as f32);
-                if x >= 0.0 && y >= 0.0 && (x as usize) < width {
-                    if let Some(cover) = cover.get_mut(y as usize * width + x as usize) {
-                        *cover = (*cover + value).min(1.0);
-                    }
+                let inside = x >= 0.0 && y >= 0.0 && (x as usize) < width;
+                let at = y as usize * width + x as usize;
+                if let Some(cover) = cover.get_mut(at).filter(|_| inside) {
+                    *cover = (*cover + value).min(1.0);
                 }
             });
         }

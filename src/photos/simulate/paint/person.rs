@@ -105,7 +105,7 @@ impl Person {
             smile: rng.uniform(0.1, 1.0),
             teeth: rng.unit() < 0.4,
             jaw: rng.uniform(0.94, 1.06),
-            beard: if bearded { rng.uniform(0.3, 0.9) } else { 0.0 },
+            beard: if bearded { rng.uniform(0.55, 1.0) } else { 0.0 },
             glasses: rng.unit() < 0.12,
             clothes: hsv(hue, vivid, value),
             trim: hsv(hue + rng.uniform(0.3, 0.7), 0.5 * vivid, 0.9),
