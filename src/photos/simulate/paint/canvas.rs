@@ -1,4 +1,4 @@
-//! A picture in the making. Flows in: shapes with their colours. Flows out: linear RGB in [0, 1], one per pixel.
+//! A picture in the making. Flows in: shapes with their colours. Flows out: a colour per pixel, ungraded.
 //!
 //! Edges are as wide as a pixel or wider: a shape's cover falls with the distance to its outline, so that
 //! nothing has to be drawn larger and reduced.

@@ -95,6 +95,7 @@ pub struct Painted {
 const FORMATS: [f32; 4] = [1.0, 0.8, 0.75, 2.0 / 3.0];
 
 /// Draws a picture whose longer side is `side` pixels, at least 16; the same arguments give the same picture.
+/// (Sines are the machine's own: on another one single pixels may differ by one.)
 ///
 /// The seed decides what has nothing to do with the looks: the picture's format, who is in it, where things are.
 /// Looks outside of [0, 1] count as the nearest number within.
