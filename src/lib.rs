@@ -9,7 +9,8 @@
 //! Rooms import only from floors below: `shape`, `error`, `rng`, `layer` (what things are), then
 //! `tensor` and `image` (data), [`backend`] (where operations run), [`net`] (networks), [`features`]
 //! (photos through networks), [`learn`] (classifiers on features), [`faces`] (where faces are), [`data`],
-//! [`solver`] and [`report`] (what training needs), [`training`] and the program.
+//! [`solver`] and [`report`] (what training needs), [`training`], `photos` (collected, labelled, downloaded),
+//! `pipeline` (the whole study) and the program.
 
 #![forbid(unsafe_code)]
 
@@ -25,6 +26,10 @@ pub mod image;
 pub mod layer;
 pub mod learn;
 pub mod net;
+#[cfg(feature = "study")]
+pub mod photos;
+#[cfg(feature = "study")]
+pub mod pipeline;
 pub mod report;
 pub mod rng;
 pub mod shape;

@@ -5,7 +5,7 @@ use super::train::{RunArgs, train};
 use super::{Outcome, print};
 use likenet::net::{Head, Trained, architecture, architectures, trained};
 use likenet::solver::{Settings, snapshot};
-use likenet::training::{MeanOf, Recipe};
+use likenet::training::{MeanOf, Photos, Recipe};
 use likenet::{Error, Result};
 use std::path::{Path, PathBuf};
 
@@ -144,7 +144,7 @@ impl Args {
             }
         };
         Ok(Recipe {
-            photos: self.photos.clone(),
+            photos: Photos::Folders(self.photos.clone(), self.test_share.into()),
             net,
             head: Head {
                 layer: self.layers.clone(),
@@ -154,7 +154,6 @@ impl Args {
                 rate: self.head_rate,
                 learn_from: self.learn_from.clone(),
             },
-            test_share: self.test_share.into(),
             batch: self.batch.into(),
             side: self.side.map_or(built_in.map_or(256, |b| b.side), usize::from),
             mean: match (&self.mean, built_in) {

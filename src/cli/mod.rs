@@ -11,16 +11,23 @@ mod finetune;
 mod learn;
 mod net;
 mod photos;
+#[cfg(feature = "study")]
+mod simulate;
+#[cfg(feature = "study")]
+mod study;
 mod train;
 mod weights;
 
 use clap::{Parser, Subcommand};
 use likenet::Result;
+#[cfg(feature = "study")]
+use likenet::pipeline::Stage;
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
-/// Runs Caffe's networks on photos: one binary, no other software.
+/// Learns from photos which ones are liked, with a network engine of its own that runs Caffe's networks: one binary,
+/// no other software.
 #[derive(Parser)]
 #[command(name = "likenet", version, max_term_width = 100)]
 struct Cli {
@@ -30,6 +37,46 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// The whole study on a simulated photo network, offline: from its HTTP interface to a report with a ranked gallery
+    #[cfg(feature = "study")]
+    Demo(study::DemoArgs),
+    /// The whole study on your photos, stage by stage; goes on where it was stopped
+    #[cfg(feature = "study")]
+    Run(study::RunArgs),
+    /// Writes a likenet.toml with every setting and its reason
+    #[cfg(feature = "study")]
+    Init(study::InitArgs),
+    /// Shows how far each stage of a study is
+    #[cfg(feature = "study")]
+    Status(study::StudyArgs),
+    /// Stage 1 of a study: which photos there are
+    #[cfg(feature = "study")]
+    Collect(study::StudyArgs),
+    /// Stage 2: which photos count, and which are good
+    #[cfg(feature = "study")]
+    Prepare(study::StudyArgs),
+    /// Stage 3: their files
+    #[cfg(feature = "study")]
+    Download(study::StudyArgs),
+    /// Stages 4 to 8: faces, features, comparison, fine-tuning, ranking
+    #[cfg(feature = "study")]
+    Rank(study::StudyArgs),
+    /// Stage 9: the report
+    #[cfg(feature = "study")]
+    Report(study::StudyArgs),
+    /// Learns to tell photos of people from memes and others
+    #[cfg(feature = "study")]
+    #[command(subcommand)]
+    Filter(study::FilterCommand),
+    /// Writes a table of a study as CSV, JSONL or Parquet
+    #[cfg(feature = "study")]
+    Export(study::ExportArgs),
+    /// Deletes a person from a study: photos, files, everything made from them
+    #[cfg(feature = "study")]
+    Forget(study::ForgetArgs),
+    /// Serves a simulated photo network on this machine
+    #[cfg(feature = "study")]
+    Simulate(simulate::Args),
     /// Says what is on photos
     Classify(classify::Args),
     /// Writes the activations of any blob for many photos
@@ -76,6 +123,32 @@ enum Outcome {
 /// Runs the program.
 pub fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
+        #[cfg(feature = "study")]
+        Command::Demo(args) => study::demo(&args),
+        #[cfg(feature = "study")]
+        Command::Run(args) => study::run(&args),
+        #[cfg(feature = "study")]
+        Command::Init(args) => study::init(&args),
+        #[cfg(feature = "study")]
+        Command::Status(args) => study::status(&args),
+        #[cfg(feature = "study")]
+        Command::Collect(args) => study::some(&[Stage::Collect], &args),
+        #[cfg(feature = "study")]
+        Command::Prepare(args) => study::some(&[Stage::Prepare], &args),
+        #[cfg(feature = "study")]
+        Command::Download(args) => study::some(&[Stage::Download], &args),
+        #[cfg(feature = "study")]
+        Command::Rank(args) => study::some(&study::LEARNING, &args),
+        #[cfg(feature = "study")]
+        Command::Report(args) => study::some(&[Stage::Report], &args),
+        #[cfg(feature = "study")]
+        Command::Filter(command) => study::filter(&command),
+        #[cfg(feature = "study")]
+        Command::Export(args) => study::export_table(&args),
+        #[cfg(feature = "study")]
+        Command::Forget(args) => study::forget_user(&args),
+        #[cfg(feature = "study")]
+        Command::Simulate(args) => simulate::run(&args),
         Command::Classify(args) => classify::run(&args),
         Command::Features(args) => features::run(&args),
         Command::Finetune(args) => finetune::run(&args),

@@ -12,7 +12,7 @@ mod run;
 mod trainer;
 
 pub use early::EarlyStop;
-pub use recipe::{MeanOf, Recipe, Written};
+pub use recipe::{Class, MeanOf, Photos, Recipe, Written};
 pub use resume::seed_of;
 pub use run::{Event, Outcome, Plan};
 pub use trainer::{Options, Trainer};

@@ -19,14 +19,12 @@ use weights_tools::proto::{
 /// What is learnt from what, and how.
 #[derive(Clone, Debug)]
 pub struct Recipe {
-    /// Folders of photos, one for each class; or one that holds a folder for each class.
-    pub photos: Vec<PathBuf>,
+    /// What is learnt from and tested with.
+    pub photos: Photos,
     /// File name of the network's description, for errors, and its text.
     pub net: (String, String),
     /// The layer that is replaced, its new name and its rate; the classes follow from the photos.
     pub head: Head,
-    /// One photo of so many is kept for tests.
-    pub test_share: usize,
     /// Photos of an iteration.
     pub batch: usize,
     /// Photos are resized to squares of this side before the crop.
@@ -53,6 +51,27 @@ pub struct Recipe {
     pub snapshot: usize,
     /// Seed of the split, and of everything random in the training.
     pub seed: u64,
+}
+
+/// Photos of classes.
+#[derive(Clone, Debug)]
+pub enum Photos {
+    /// Folders, one for each class, or one that holds a folder for each class; one photo of so many is kept for
+    /// tests.
+    Folders(Vec<PathBuf>, usize),
+    /// Photos that somebody has dealt already.
+    Classes(Vec<Class>),
+}
+
+/// A class's photos.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Class {
+    /// Its name.
+    pub name: String,
+    /// Photos to learn from.
+    pub train: Vec<PathBuf>,
+    /// Photos to test with.
+    pub test: Vec<PathBuf>,
 }
 
 /// What is subtracted from pictures.
@@ -111,23 +130,27 @@ impl Recipe {
         Ok(Written { solver, deploy, head, classes: counts.collect() })
     }
 
-    /// Each class's photos, in a random order, cut in two.
+    /// Each class's photos; those of a folder in a random order, cut in two.
     fn split(&self) -> Result<Vec<Class>> {
+        let (folders, share) = match &self.photos {
+            Photos::Folders(folders, share) => (folders, (*share).max(1)),
+            Photos::Classes(classes) => return checked(classes),
+        };
         let mut classes = vec![];
-        for (label, (name, folder)) in Items::class_folders(&self.photos)?.into_iter().enumerate() {
+        for (label, (name, folder)) in Items::class_folders(folders)?.into_iter().enumerate() {
             let listed = list_pictures(&folder)?.into_iter();
             let mut photos: Vec<PathBuf> = listed
                 .map(|p| p.path.canonicalize().map_err(Error::io(&p.path)))
                 .collect::<Result<_>>()?;
             let mut rng = Rng::new(self.seed.wrapping_add((label as u64) << 32));
             rng.shuffle(&mut photos);
-            let tests = photos.len() / self.test_share.max(1);
+            let tests = photos.len() / share;
             if tests == 0 || tests == photos.len() {
                 return Err(Error::Invalid(format!(
                     "{}: {} photos cannot be split {}:1 into some to learn from and some to test with",
                     folder.display(),
                     photos.len(),
-                    self.test_share.max(1) - 1
+                    share - 1
                 )));
             }
             let train = photos.split_off(tests);
@@ -228,11 +251,19 @@ impl Recipe {
     }
 }
 
-/// A class's photos.
-struct Class {
-    name: String,
-    train: Vec<PathBuf>,
-    test: Vec<PathBuf>,
+/// Classes whose photos were dealt, if there are some of each kind, under their whole paths.
+fn checked(classes: &[Class]) -> Result<Vec<Class>> {
+    let whole = |photos: &[PathBuf]| -> Result<Vec<PathBuf>> {
+        photos.iter().map(|p| p.canonicalize().map_err(Error::io(p))).collect()
+    };
+    let class = |class: &Class| {
+        if class.train.is_empty() || class.test.is_empty() {
+            let name = &class.name;
+            return Err(Error::Invalid(format!("class {name}: no photos to learn from, or to test with")));
+        }
+        Ok(Class { name: class.name.clone(), train: whole(&class.train)?, test: whole(&class.test)? })
+    };
+    classes.iter().map(class).collect()
 }
 
 fn input_layer(name: &str, crop: u32) -> LayerParameter {

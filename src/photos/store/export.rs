@@ -24,7 +24,7 @@ pub struct Table {
     query: &'static str,
 }
 
-const TABLES: [Table; 6] = [
+const TABLES: [Table; 7] = [
     Table {
         name: "photos",
         about: "a row for each photo: user, followers, likes, rate, label, part, file, faces, why it was left out",
@@ -62,6 +62,12 @@ const TABLES: [Table; 6] = [
             ORDER BY photos, features, mirrored, method",
     },
     Table {
+        name: "models",
+        about: "a row for each model: what it learned from, how it ranks the test photos",
+        query: "SELECT name, photos, features, method, learnt, judged, chance, ap, ap_low, ap_high, p, roc_auc,
+            accuracy FROM models ORDER BY name",
+    },
+    Table {
         name: "counts",
         about: "a row for each stage and rule: how many photos it took out",
         query: "SELECT stage, place, reason, photos FROM counts ORDER BY stage, place, reason",
@@ -92,7 +98,7 @@ pub fn export(store: &Store, table: &Table, path: &Path) -> Result<usize> {
     };
     let columns = store.read(|db| {
         let mut query = db.prepare(table.query)?;
-        let names: Vec<String> = query.column_names().iter().map(|n| n.to_string()).collect();
+        let names: Vec<String> = query.column_names().map(String::from).collect();
         let rows = query.query_map([], |row| (0..names.len()).map(|c| row.get(c)).collect())?;
         let rows = rows.collect::<rusqlite::Result<_>>()?;
         Ok(Columns { names, rows })

@@ -99,7 +99,9 @@ impl Store {
                 let columns = statement.column_count();
                 let mut rows = statement.query([])?;
                 while let Some(row) = rows.next()? {
-                    (0..columns).try_for_each(|c| Ok(add(&mut sum, row.get_ref(c)?)))?;
+                    for column in 0..columns {
+                        add(&mut sum, row.get_ref(column)?);
+                    }
                 }
             }
             Ok(hex(&sum.finalize()))

@@ -99,6 +99,22 @@ CREATE TABLE scores (
     PRIMARY KEY (photo, model)
 ) STRICT;
 
+CREATE TABLE models (
+    name TEXT PRIMARY KEY,
+    photos TEXT NOT NULL,
+    features TEXT NOT NULL,
+    method TEXT NOT NULL,
+    learnt INTEGER NOT NULL,
+    judged INTEGER NOT NULL,
+    chance REAL NOT NULL,
+    ap REAL NOT NULL,
+    ap_low REAL NOT NULL,
+    ap_high REAL NOT NULL,
+    p REAL NOT NULL,
+    roc_auc REAL NOT NULL,
+    accuracy REAL NOT NULL
+) STRICT;
+
 CREATE TABLE stages (
     name TEXT PRIMARY KEY,
     state TEXT NOT NULL CHECK (state IN ('running', 'done')),

@@ -1,0 +1,350 @@
+//! The whole study: `likenet demo`, `run`, `init`, `status`, the stages one by one, `export`, `forget`, `filter`.
+
+use super::{Outcome, print, write};
+use indicatif::{ProgressBar, ProgressStyle};
+use likenet::photos::store::{export, forget, tables};
+use likenet::photos::watch::Watch;
+use likenet::pipeline::{
+    self, Config, Demo, Finished, Progress, Project, Sorted, Stage, Status, TEMPLATE,
+};
+use likenet::report::Table;
+use likenet::{Error, Result};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+/// Which study.
+#[derive(clap::Args)]
+pub struct StudyArgs {
+    /// The study's settings, as `likenet init` writes them
+    #[arg(value_name = "CONFIG", default_value = "likenet.toml")]
+    config: PathBuf,
+}
+
+#[derive(clap::Args)]
+pub struct DemoArgs {
+    /// Folder for everything; an interrupted demo goes on there
+    #[arg(long, value_name = "DIR", default_value = "likenet-demo")]
+    out: PathBuf,
+    /// Photos that the simulated network has
+    #[arg(long, value_name = "N", default_value_t = 2400)]
+    photos: usize,
+    /// Its users
+    #[arg(long, value_name = "N", default_value_t = 500)]
+    users: usize,
+    /// Share of the calls that go wrong: errors, slow answers, bodies that break off, HTML instead of JSON
+    #[arg(long, value_name = "SHARE", default_value_t = 0.02)]
+    faults: f64,
+    /// Seed: the same one draws the same photos
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Show the report in the browser
+    #[arg(long)]
+    open: bool,
+}
+
+#[derive(clap::Args)]
+pub struct RunArgs {
+    #[command(flatten)]
+    study: StudyArgs,
+    /// Only these stages
+    #[arg(long, value_name = "STAGE,…", value_delimiter = ',', value_parser = stage)]
+    only: Vec<Stage>,
+    /// Run these stages though nothing has changed; collect then begins with the newest photos
+    #[arg(long, value_name = "STAGE,…", value_delimiter = ',', value_parser = stage)]
+    again: Vec<Stage>,
+    /// Show the report in the browser
+    #[arg(long)]
+    open: bool,
+}
+
+#[derive(clap::Args)]
+pub struct InitArgs {
+    /// The file to write
+    #[arg(value_name = "CONFIG", default_value = "likenet.toml")]
+    config: PathBuf,
+}
+
+#[derive(clap::Args)]
+pub struct ExportArgs {
+    #[command(flatten)]
+    study: StudyArgs,
+    /// Which table [default: photos]; `--list` lists them
+    #[arg(long, value_name = "TABLE")]
+    table: Option<String>,
+    /// File to write: .csv, .jsonl or .parquet
+    #[arg(long, value_name = "FILE", required_unless_present = "list")]
+    out: Option<PathBuf>,
+    /// List the tables
+    #[arg(long)]
+    list: bool,
+}
+
+#[derive(clap::Args)]
+pub struct ForgetArgs {
+    /// The user's name, or the network's own id
+    #[arg(value_name = "USER")]
+    user: String,
+    #[command(flatten)]
+    study: StudyArgs,
+}
+
+#[derive(clap::Subcommand)]
+pub enum FilterCommand {
+    /// Learns which photos to keep from two folders of photos that you sorted
+    Train(FilterArgs),
+}
+
+#[derive(clap::Args)]
+pub struct FilterArgs {
+    /// Photos to keep: some tens
+    #[arg(long, value_name = "DIR")]
+    keep: PathBuf,
+    /// Photos to drop: memes, quotes, food, …
+    #[arg(long, value_name = "DIR")]
+    drop: PathBuf,
+    /// File for the classifier
+    #[arg(long, value_name = "FILE", default_value = "people.safetensors")]
+    out: PathBuf,
+    /// The study whose network is used [default: the built-in network]
+    #[arg(long, value_name = "CONFIG")]
+    config: Option<PathBuf>,
+}
+
+fn stage(name: &str) -> std::result::Result<Stage, String> {
+    let names = || Stage::ALL.map(Stage::name).join(", ");
+    Stage::named(name).ok_or_else(|| format!("stages are {}", names()))
+}
+
+/// A line for each stage, and a bar for what is under way.
+struct Shown {
+    bar: Mutex<ProgressBar>,
+    begun: Instant,
+    notes: Mutex<Notes>,
+}
+
+/// Notes of a stage: of many, the first ones.
+#[derive(Default)]
+struct Notes {
+    shown: usize,
+    hidden: usize,
+}
+
+/// Notes of a stage that are shown.
+const NOTES: usize = 8;
+
+impl Shown {
+    fn new() -> Self {
+        let (bar, notes) = (Mutex::new(ProgressBar::hidden()), Mutex::default());
+        Self { bar, begun: Instant::now(), notes }
+    }
+
+    fn bar(&self) -> std::sync::MutexGuard<'_, ProgressBar> {
+        self.bar.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    fn line(&self, stage: Stage, text: &str) {
+        self.bar().finish_and_clear();
+        let number = 1 + Stage::ALL.iter().position(|s| *s == stage).unwrap_or(0);
+        eprintln!("{number}/{} {:<9} {text}", Stage::ALL.len(), stage.name());
+    }
+}
+
+impl Watch for Shown {
+    fn begin(&self, what: &str, total: Option<u64>) {
+        self.bar().finish_and_clear();
+        let bar = ProgressBar::new(total.unwrap_or(0));
+        let template = format!("    {{wide_bar}} {{pos}}/{{len}} {what}  {{per_sec}}  {{eta}} left");
+        if let Ok(style) = ProgressStyle::with_template(&template) {
+            bar.set_style(style);
+        }
+        bar.enable_steady_tick(Duration::from_millis(200));
+        *self.bar() = bar;
+    }
+
+    fn at(&self, done: u64) {
+        self.bar().set_position(done);
+    }
+
+    fn note(&self, text: &str) {
+        let mut notes = self.notes.lock().unwrap_or_else(|e| e.into_inner());
+        if notes.shown >= NOTES {
+            notes.hidden += 1;
+            return;
+        }
+        notes.shown += 1;
+        self.bar().suspend(|| eprintln!("    {text}"));
+    }
+}
+
+impl Progress for Shown {
+    fn stage(&self, stage: Stage) {
+        *self.notes.lock().unwrap_or_else(|e| e.into_inner()) = Notes::default();
+        if std::io::IsTerminal::is_terminal(&std::io::stderr()) {
+            self.line(stage, "…");
+        }
+    }
+
+    fn finished(&self, stage: Stage, how: &Finished) {
+        let hidden = self.notes.lock().unwrap_or_else(|e| e.into_inner()).hidden;
+        if hidden > 0 {
+            self.bar().suspend(|| eprintln!("    … and {hidden} more"));
+        }
+        match how {
+            Finished::Ran { summary, seconds } => self.line(stage, &format!("{summary} ({seconds} s)")),
+            Finished::Known { summary } => self.line(stage, &format!("{summary} (as before)")),
+        }
+    }
+}
+
+/// Ctrl-C ends the program at once: what is done is on the disk already.
+fn catch_interrupts() -> Result<()> {
+    let handler = || {
+        eprintln!("\nstopped; the same command goes on from here");
+        std::process::exit(130);
+    };
+    ctrlc::set_handler(handler).map_err(|e| Error::Invalid(format!("cannot catch Ctrl-C: {e}")))
+}
+
+pub fn demo(args: &DemoArgs) -> Result<Outcome> {
+    catch_interrupts()?;
+    let shown = Shown::new();
+    eprintln!(
+        "a simulated network of {} users and {} drawn photos: nothing here says anything about real people",
+        args.users, args.photos
+    );
+    let demo = Demo {
+        folder: args.out.clone(),
+        photos: args.photos,
+        users: args.users,
+        seed: args.seed,
+        faults: args.faults,
+    };
+    let report = pipeline::demo(&demo, &shown)?;
+    done(&shown, &report, args.open)
+}
+
+fn done(shown: &Shown, report: &Path, browser: bool) -> Result<Outcome> {
+    eprintln!("done in {} s; look at:", shown.begun.elapsed().as_secs());
+    print(&report.display().to_string())?;
+    if browser {
+        open(report);
+    }
+    Ok(Outcome::Done)
+}
+
+/// Shows a file in the browser, where there is one.
+fn open(path: &Path) {
+    let program = match std::env::consts::OS {
+        "macos" => "open",
+        "windows" => "explorer",
+        _ => "xdg-open",
+    };
+    if let Err(e) = std::process::Command::new(program).arg(path).spawn() {
+        eprintln!("no browser: {program}: {e}");
+    }
+}
+
+pub fn run(args: &RunArgs) -> Result<Outcome> {
+    catch_interrupts()?;
+    let mut project = Project::open(&args.study.config)?;
+    for stage in &args.again {
+        pipeline::again(&mut project, *stage)?;
+    }
+    let shown = Shown::new();
+    pipeline::run(&mut project, &args.only, &shown)?;
+    if !args.only.is_empty() {
+        return Ok(Outcome::Done);
+    }
+    done(&shown, &project.file("report.html"), args.open)
+}
+
+/// The stages that compute, whose names other commands have.
+pub const LEARNING: [Stage; 5] =
+    [Stage::Faces, Stage::Features, Stage::Compare, Stage::Finetune, Stage::Rank];
+
+/// Some stages, as a command of their own.
+pub fn some(stages: &[Stage], args: &StudyArgs) -> Result<Outcome> {
+    catch_interrupts()?;
+    let mut project = Project::open(&args.config)?;
+    pipeline::run(&mut project, stages, &Shown::new())?;
+    Ok(Outcome::Done)
+}
+
+pub fn init(args: &InitArgs) -> Result<Outcome> {
+    let path = &args.config;
+    if path.exists() {
+        return Err(Error::Invalid(format!("{}: is there already", path.display())));
+    }
+    write(path, TEMPLATE)?;
+    print(&format!("wrote {}: edit [collect], then `likenet run`", path.display()))?;
+    Ok(Outcome::Done)
+}
+
+pub fn status(args: &StudyArgs) -> Result<Outcome> {
+    let project = Project::open(&args.config)?;
+    let mut table = Table::new(&["stage", "state", "seconds", "result"]);
+    for Status { stage, state, summary, seconds } in pipeline::status(&project)? {
+        let seconds = seconds.map_or(String::new(), |s| s.to_string());
+        table.rows.push(vec![stage.name().into(), state.into(), seconds, summary]);
+    }
+    print(&table.text())?;
+    Ok(Outcome::Done)
+}
+
+pub fn export_table(args: &ExportArgs) -> Result<Outcome> {
+    let list = || tables().iter().map(|t| format!("{:<12} {}", t.name, t.about)).collect::<Vec<_>>();
+    let Some(out) = args.out.as_ref().filter(|_| !args.list) else {
+        print(&list().join("\n"))?;
+        return Ok(Outcome::Done);
+    };
+    let name = args.table.as_deref().unwrap_or("photos");
+    let table = tables().iter().find(|table| table.name == name).ok_or_else(|| {
+        let names: Vec<&str> = tables().iter().map(|table| table.name).collect();
+        Error::Invalid(format!("there is no table '{name}': {}", names.join(", ")))
+    })?;
+    let project = Project::open(&args.study.config)?;
+    let rows = export(&project.store, table, out)?;
+    print(&format!("wrote {rows} rows of {name} to {}", out.display()))?;
+    Ok(Outcome::Done)
+}
+
+pub fn forget_user(args: &ForgetArgs) -> Result<Outcome> {
+    let mut project = Project::open(&args.study.config)?;
+    let photos = project.photos();
+    let gone = forget(&mut project.store, &photos, &args.user)?;
+    pipeline::forget_results(&mut project)?;
+    print(&format!(
+        "deleted {} user, {} photos, {} files; features, models and reports that were made with them are deleted too: \
+         `likenet run` makes them anew, without {}",
+        gone.users, gone.photos, gone.files, args.user
+    ))?;
+    Ok(Outcome::Done)
+}
+
+pub fn filter(command: &FilterCommand) -> Result<Outcome> {
+    let FilterCommand::Train(args) = command;
+    let folder = tempfile::tempdir().map_err(Error::io(Path::new("a temporary folder")))?;
+    let project = match &args.config {
+        Some(path) => Project::open(path)?,
+        None => Project::new(Config::default(), folder.path().to_path_buf())?,
+    };
+    let sorted =
+        Sorted { keep: args.keep.clone(), drop: args.drop.clone(), out: args.out.clone() };
+    let shown = Shown::new();
+    let judged = pipeline::train_filter(&project, &sorted, &shown)?;
+    shown.bar().finish_and_clear();
+    let mut table = Table::new(&["keeps photos with", "precision", "recall", "kept", "wrongly kept"]);
+    for one in judged {
+        table.rows.push(vec![
+            one.name.clone(),
+            format!("{:.3}", one.precision()),
+            format!("{:.3}", one.recall()),
+            format!("{} of {}", one.keep[0], one.keep[0] + one.keep[1]),
+            format!("{} of {}", one.drop[0], one.drop[0] + one.drop[1]),
+        ]);
+    }
+    print(&table.text())?;
+    print(&format!("wrote {}: name it in [filter] classifier", args.out.display()))?;
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,89 @@
+//! The whole study on a simulated network. Flows in: a folder. Flows out: everything that a study leaves there.
+
+use super::config::Config;
+use super::gallery;
+use super::project::Project;
+use super::stage::{Progress, run};
+use crate::error::{Error, Result};
+use crate::photos::collect::Kind;
+use crate::photos::simulate::{Faults, Options, Server, Settings, World};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What is simulated.
+#[derive(Clone, Debug)]
+pub struct Demo {
+    /// Where everything goes.
+    pub folder: PathBuf,
+    /// Photos that the network has.
+    pub photos: usize,
+    /// Users.
+    pub users: usize,
+    /// Everything follows from it.
+    pub seed: u64,
+    /// Share of the calls that go wrong.
+    pub faults: f64,
+}
+
+/// Simulates a network on this machine and runs the study on it, from its HTTP interface to the report. Gives the
+/// report's path.
+///
+/// A demo that was cut off goes on; fails where the folder holds another one.
+pub fn demo(demo: &Demo, progress: &dyn Progress) -> Result<PathBuf> {
+    let settings = Settings {
+        seed: demo.seed,
+        photos: demo.photos,
+        users: demo.users,
+        ..Settings::default()
+    };
+    let world = Arc::new(World::new(settings)?);
+    std::fs::create_dir_all(&demo.folder).map_err(Error::io(&demo.folder))?;
+    let port = port(&demo.folder, &world)?;
+    let options =
+        Options { port, faults: Faults::evenly(demo.faults), calls: 100_000, ..Options::default() };
+    let server = Server::begin(world, options)?;
+    let config = config(&server, demo);
+    write(&demo.folder, "likenet.toml", &format!("{HEAD}{}", config.text()?))?;
+    let mut project = Project::open(&demo.folder.join("likenet.toml"))?;
+    run(&mut project, &[], progress)?;
+    Ok(project.file(super::report::FILE))
+}
+
+const HEAD: &str = "# What `likenet demo` ran: a simulated network, which is there only while a demo runs.\n\n";
+
+/// Writes the truth, and gives the port at which an interrupted demo served: its photos have these addresses.
+fn port(folder: &Path, world: &World) -> Result<u16> {
+    let truth = format!("# {}\n{}", world.settings().law.words(), world.truth());
+    let path = folder.join("truth.csv");
+    let there = std::fs::read_to_string(&path).ok();
+    if there.as_ref().is_some_and(|there| *there != truth) {
+        let folder = folder.display();
+        return Err(Error::Invalid(format!(
+            "{folder} holds another demo: give another folder (--out), or remove it"
+        )));
+    }
+    write(folder, "truth.csv", &truth)?;
+    let config = Config::read(&folder.join("likenet.toml")).ok();
+    let port = config.and_then(|c| c.collect.url.rsplit_once(':')?.1.parse().ok());
+    Ok(port.unwrap_or(0))
+}
+
+fn write(folder: &Path, name: &str, text: &str) -> Result<()> {
+    gallery::write(&folder.join(name), text.as_bytes())
+}
+
+fn config(server: &Server, demo: &Demo) -> Config {
+    let mut config = Config::default();
+    config.folder = "data".into();
+    config.collect.source = Kind::Mastodon;
+    config.collect.url = server.url().into();
+    config.collect.tag = "me".into();
+    config.collect.contact = "mailto:demo@localhost".into();
+    config.collect.rate = 100.0;
+    config.collect.most = demo.photos as u64;
+    config.download.rate = 0.0;
+    config.download.per_host = 8;
+    config.report.title = "Which photos are liked: a simulated network".into();
+    config.report.truth = "truth.csv".into();
+    config
+}

@@ -1,0 +1,73 @@
+//! Which photos have a face. Flows in: files. Flows out: faces, and the filter's verdict on each photo.
+
+use super::project::Project;
+use super::sets::{Set, paths, photos};
+use crate::error::{Error, Result};
+use crate::faces::bulk::{self, Job, Seen};
+use crate::faces::{Detector, Search};
+use crate::photos::store::sha256;
+use crate::photos::watch::Watch;
+use rusqlite::params;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+pub(super) fn search(project: &mut Project, watch: &dyn Watch) -> Result<String> {
+    let all = photos(project, Set::Everything)?;
+    let files = paths(project, &all);
+    let filter = &project.config.filter;
+    let detector = match filter.cascade.as_os_str().is_empty() {
+        true => Detector::own(),
+        false => Detector::read(&project.given(&filter.cascade))?,
+    };
+    let search = Search {
+        min_size: filter.min_size,
+        confidence: filter.confidence,
+        ..Search::new()?
+    };
+    watch.begin("photos", Some(all.len() as u64));
+    let settings = format!(
+        "{} {} {} {}",
+        filter.cascade.display(),
+        filter.confidence,
+        filter.min_size,
+        sha256(&all.iter().map(|p| format!("{} {}\n", p.id, p.file)).collect::<String>())
+    );
+    // The journal's name tells what it is of: another search does not stumble over it.
+    let journal = project.file(&format!("faces-{}.part", &sha256(&settings)[..12]));
+    let job = Job {
+        photos: &files,
+        detector: &detector,
+        search,
+        journal: Some(&journal),
+        settings: &settings,
+    };
+    let done = AtomicU64::new(0);
+    let tell = |_: &Seen, _: bool| watch.at(done.fetch_add(1, Ordering::Relaxed) + 1);
+    let answers = bulk::search(&job, &tell)?;
+    let (mut with, mut broken) = (0, 0);
+    project.store.change(|db| {
+        db.execute("DELETE FROM faces", [])?;
+        db.execute("DELETE FROM filters WHERE filter = 'faces'", [])?;
+        let mut face = db.prepare("INSERT INTO faces VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
+        let mut verdict = db.prepare("INSERT INTO filters VALUES (?1, 'faces', ?2, ?3)")?;
+        for (photo, seen) in all.iter().zip(&answers.seen) {
+            let faces = match seen {
+                Seen::Faces(faces) => faces,
+                Seen::Broken(_) => {
+                    broken += 1;
+                    continue;
+                }
+            };
+            with += u64::from(!faces.is_empty());
+            let surest = faces.first().map(|f| f.confidence);
+            verdict.execute(params![photo.id, !faces.is_empty(), surest])?;
+            for (place, f) in faces.iter().enumerate() {
+                let r = f.rect;
+                face.execute(params![photo.id, place, r.x, r.y, r.w, r.h, f.confidence])?;
+            }
+        }
+        Ok(())
+    })?;
+    std::fs::remove_file(&journal).map_err(Error::io(&journal))?;
+    let damaged = if broken > 0 { format!("; {broken} could not be read") } else { String::new() };
+    Ok(format!("{with} of {} photos have a face{damaged}", all.len()))
+}

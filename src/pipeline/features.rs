@@ -1,0 +1,111 @@
+//! What a network makes of photos. Flows in: files. Flows out: activations in a file, and, where a classifier of people
+//! is given, its verdict on each photo.
+
+use super::network::{BATCH, Network};
+use super::project::Project;
+use super::sets::{Features, Photo, Set, paths, photos};
+use crate::error::Result;
+use crate::feed::Views;
+use crate::features::{Job, Report, extract as extract_features};
+use crate::image::fingerprint;
+use crate::learn::model::Model;
+use crate::photos::watch::Watch;
+use rusqlite::params;
+use std::path::{Path, PathBuf};
+
+/// The study's features.
+pub(super) const FILE: &str = "features.safetensors";
+
+/// Extracts some blobs of photos into a file. What an earlier run left there for other photos goes.
+pub(super) fn of_photos(
+    network: &Network,
+    files: &[PathBuf],
+    layers: &[String],
+    views: Views,
+    out: &Path,
+    watch: &dyn Watch,
+) -> Result<Report> {
+    let mut loaded = network.load(layers.to_vec(), views)?;
+    let settings = format!(
+        "{} {} {views:?} {:016x} of {}",
+        network.name,
+        network.weights.display(),
+        fingerprint(files),
+        files.len()
+    );
+    let run = |loaded: &mut super::network::Loaded| {
+        let job = Job {
+            photos: files,
+            input: &loaded.input,
+            layers,
+            preparation: &loaded.preparation,
+            batch: BATCH,
+            threads: 0,
+            out,
+            settings: settings.clone(),
+        };
+        extract_features(&mut loaded.net, &job, |done, skipped| {
+            watch.at(done as u64);
+            skipped.iter().for_each(|s| watch.note(&format!("left out: {}", s.reason)));
+        })
+    };
+    watch.begin("photos", Some(files.len() as u64));
+    run(&mut loaded)
+}
+
+/// Forgets an interrupted extraction into a file.
+pub(super) fn forget_part(out: &Path) {
+    let mut part = out.as_os_str().to_owned();
+    part.push(".part");
+    // There is none as a rule.
+    std::fs::remove_dir_all(PathBuf::from(part)).ok();
+}
+
+pub(super) fn extract(project: &mut Project, watch: &dyn Watch) -> Result<String> {
+    let all = photos(project, Set::Everything)?;
+    let files = paths(project, &all);
+    let network = Network::of(project)?;
+    let config = &project.config.features;
+    let views = if config.mirrored { Views::CentreAndMirrored } else { Views::Centre };
+    let mut layers = config.layers.clone();
+    let classifier = match project.config.filter.classifier.as_os_str().is_empty() {
+        true => None,
+        false => Some(Model::load(&project.given(&project.config.filter.classifier))?),
+    };
+    let blob = classifier.as_ref().and_then(|model| model.blob().map(String::from));
+    layers.extend(blob.iter().filter(|blob| !config.layers.contains(blob)).cloned());
+    let out = project.file(FILE);
+    let mut report = of_photos(&network, &files, &layers, views, &out, watch);
+    if matches!(&report, Err(e) if e.to_string().contains("with other settings")) {
+        forget_part(&out);
+        report = of_photos(&network, &files, &layers, views, &out, watch);
+    }
+    let report = report?;
+    let verdict = match (classifier, blob) {
+        (Some(model), Some(blob)) => people(project, &all, &model, &blob)?,
+        _ => String::new(),
+    };
+    let left = report.skipped.len();
+    let left = if left > 0 { format!("; {left} could not be read") } else { String::new() };
+    Ok(format!("{} rows of {}{left}{verdict}", report.rows, layers.join(", ")))
+}
+
+/// What a classifier of people says of each photo.
+fn people(project: &mut Project, all: &[Photo], model: &Model, blob: &str) -> Result<String> {
+    let (table, of) = Features::read(project, blob)?.of(project, all, false)?;
+    let rows: Vec<u32> = (0..of.len() as u32).collect();
+    let scores = model.scores(&table.matrix, &rows)?;
+    let mut kept = 0;
+    project.store.change(|db| {
+        db.execute("DELETE FROM filters WHERE filter = 'classifier'", [])?;
+        let mut insert = db.prepare("INSERT INTO filters VALUES (?1, 'classifier', ?2, ?3)")?;
+        for (score, &place) in scores.iter().zip(&of) {
+            let probability = model.probability(*score);
+            let keep = probability.map_or(*score > 0.0, |p| p > 0.5);
+            kept += u64::from(keep);
+            insert.execute(params![all[place].id, keep, probability])?;
+        }
+        Ok(())
+    })?;
+    Ok(format!("; the classifier keeps {kept} of {}", of.len()))
+}

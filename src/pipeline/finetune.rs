@@ -1,0 +1,217 @@
+//! The network itself learns. Flows in: photos with their labels. Flows out: a network with a new last layer, and what
+//! it says of the test photos.
+
+use super::features::{forget_part, of_photos};
+use super::network::Network;
+use super::project::Project;
+use super::rank::{About, Scored, write};
+use super::sets::{Photo, Set, paths, photos};
+use crate::error::{Error, Result};
+use crate::feed::Views;
+use crate::learn::Source;
+use crate::net::Head;
+use crate::photos::watch::Watch;
+use crate::report::{Record, Writer};
+use crate::solver::{Settings, snapshot};
+use crate::training::{Class, Event, MeanOf, Options, Photos, Plan, Recipe, Trainer};
+use std::path::{Path, PathBuf};
+
+/// The weights of the network that learned.
+pub(super) const WEIGHTS: &str = "models/network.caffemodel";
+
+/// Its name among the models.
+const NAME: &str = "network";
+
+/// What it was made from, beside the snapshots: others are not gone on from.
+const MADE_FROM: &str = "made-from.txt";
+
+pub(super) fn finetune(project: &mut Project, watch: &dyn Watch) -> Result<String> {
+    project.store.change(|db| {
+        db.execute("DELETE FROM scores WHERE model = ?1", [NAME])?;
+        db.execute("DELETE FROM models WHERE name = ?1", [NAME])
+    })?;
+    if project.config.finetune.iterations == 0 {
+        return Ok("not asked for".into());
+    }
+    let set = Set::all(project.config.filter.by)[0];
+    let all = photos(project, set)?;
+    let network = Network::of(project)?;
+    let folder = project.file("finetune");
+    std::fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
+    let head = begin(project, &network, &all, &folder)?;
+    let state = train(project, &network, &head, &folder, watch)?;
+    let weights = project.file(WEIGHTS);
+    copy(&state.with_extension("caffemodel"), &weights)?;
+    let tests: Vec<Photo> = all.iter().filter(|photo| photo.test).cloned().collect();
+    let scored = score(project, &network, &weights, &tests, watch)?;
+    let about = About {
+        name: NAME,
+        set,
+        features: "photos".into(),
+        method: format!("fine-tuned {}", network.name),
+        learnt: all.len() - tests.len(),
+    };
+    write(project, &about, &scored)
+}
+
+fn prefix(folder: &Path) -> String {
+    folder.join("likes").display().to_string()
+}
+
+/// Writes the recipe, unless it is the one that is there; another one's snapshots go. Gives the new layer's name.
+fn begin(project: &Project, network: &Network, all: &[Photo], folder: &Path) -> Result<String> {
+    let config = &project.config.finetune;
+    let class = |good: bool, name: &str| {
+        let part = |test: bool| {
+            let chosen = all.iter().filter(|p| p.good == good && p.test == test).cloned();
+            paths(project, &chosen.collect::<Vec<_>>())
+        };
+        Class { name: name.into(), train: part(false), test: part(true) }
+    };
+    let recipe = Recipe {
+        photos: Photos::Classes(vec![class(false, "bad"), class(true, "good")]),
+        net: (network.name.clone(), network.text.clone()),
+        head: Head {
+            layer: None,
+            name: None,
+            suffix: "_likes".into(),
+            classes: 2,
+            rate: 10.0,
+            learn_from: None,
+        },
+        batch: config.batch,
+        side: network.side,
+        mean: MeanOf::Values(network.mean.to_vec()),
+        scale: network.scale,
+        base_lr: config.rate,
+        gamma: config.gamma,
+        step: config.step,
+        max_iter: config.iterations,
+        momentum: 0.9,
+        weight_decay: 0.0005,
+        test_interval: config.iterations,
+        snapshot: config.snapshot.max(1),
+        seed: config.seed,
+    };
+    let from = format!("{recipe:?}");
+    let path = folder.join(MADE_FROM);
+    if std::fs::read_to_string(&path).ok().as_deref() != Some(from.as_str()) {
+        snapshot::forget(&prefix(folder))?;
+        std::fs::remove_file(folder.join("log.jsonl")).ok();
+    }
+    let written = recipe.write(folder)?;
+    weights_tools::write_atomically(&path, |out| {
+        out.write_all(from.as_bytes()).map_err(weights_tools::Error::io(&path, "write"))
+    })?;
+    Ok(written.head)
+}
+
+/// Trains to the end, from the newest snapshot if there is one. Gives the last state's path.
+fn train(
+    project: &Project,
+    network: &Network,
+    head: &str,
+    folder: &Path,
+    watch: &dyn Watch,
+) -> Result<PathBuf> {
+    let mut settings = Settings::read(&folder.join("solver.prototxt"))?;
+    settings.random_seed = Some(project.config.finetune.seed);
+    let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
+    let options = Options {
+        weights: vec![network.weights.clone()],
+        base: folder.to_path_buf(),
+        data_threads: cores,
+        skip_broken: true,
+        ..Options::default()
+    };
+    let iterations = settings.max_iter;
+    let mut trainer = Trainer::new(settings, options)?;
+    if let Some(other) = trainer.untrained().iter().find(|name| *name != head) {
+        return Err(Error::Invalid(format!(
+            "[features] weights: they lack layer {other} of {}: another network's",
+            network.name
+        )));
+    }
+    let state = snapshot::latest(&prefix(folder));
+    if let Some(state) = &state {
+        trainer.resume(state)?;
+    }
+    watch.begin("iterations", Some(iterations as u64));
+    let (mut writer, mut records) = Writer::open(&folder.join("log.jsonl"), trainer.iter())?;
+    let mut last = state;
+    trainer.run(Plan::default(), &mut |event| {
+        let record = match event {
+            Event::Stepped(step) => {
+                watch.at(step.iter as u64 + 1);
+                Record::Iteration(step)
+            }
+            Event::Tested(test) => Record::Test(test),
+            Event::Saved(state) => {
+                last = Some(state);
+                return Ok(());
+            }
+            Event::Testing => return Ok(()),
+        };
+        writer.write(&record)?;
+        records.push(record);
+        Ok(())
+    })?;
+    if !records.is_empty() {
+        crate::report::draw(&records, &network.name, &folder.join("curves.svg"))?;
+    }
+    last.ok_or_else(|| Error::Invalid("the training left no weights".into()))
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    if let Some(folder) = to.parent() {
+        std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
+    }
+    let bytes = std::fs::read(from).map_err(Error::io(from))?;
+    Ok(weights_tools::write_atomically(to, |out| {
+        out.write_all(&bytes).map_err(weights_tools::Error::io(to, "write"))
+    })?)
+}
+
+/// What the network says of photos: the probability that they are good.
+fn score<'a>(
+    project: &Project,
+    network: &Network,
+    weights: &Path,
+    tests: &'a [Photo],
+    watch: &dyn Watch,
+) -> Result<Vec<Scored<'a>>> {
+    let text = weights_tools::read_text(&project.file("finetune").join("deploy.prototxt"))?;
+    let learned = Network {
+        name: "network".into(),
+        text,
+        weights: weights.to_path_buf(),
+        mean: network.mean,
+        scale: network.scale,
+        side: network.side,
+    };
+    let files = paths(project, tests);
+    let out = project.file("network-scores.safetensors");
+    forget_part(&out);
+    let layers = ["prob".to_string()];
+    of_photos(&learned, &files, &layers, Views::Centre, &out, watch)?;
+    let source = Source {
+        features: &out,
+        blob: Some("prob"),
+        labels: None,
+        group: None,
+        positive: None,
+        layout: None,
+    };
+    let table = source.read()?;
+    let names = table.names.unwrap_or_default();
+    let mut values = vec![0.0; table.matrix.columns()];
+    let mut scored = vec![];
+    for (row, name) in names.iter().enumerate() {
+        let Some(place) = files.iter().position(|path| path.as_path() == Path::new(name)) else { continue };
+        table.matrix.read_row(row, &mut values);
+        let probability = f64::from(values[1]);
+        scored.push(Scored { photo: &tests[place], score: probability, probability });
+    }
+    std::fs::remove_file(&out).map_err(Error::io(&out))?;
+    Ok(scored)
+}
