@@ -27,10 +27,10 @@ pub struct DemoArgs {
     #[arg(long, value_name = "DIR", default_value = "likenet-demo")]
     out: PathBuf,
     /// Photos that the simulated network has
-    #[arg(long, value_name = "N", default_value_t = 2400)]
+    #[arg(long, value_name = "N", default_value_t = 3600)]
     photos: usize,
     /// Its users
-    #[arg(long, value_name = "N", default_value_t = 500)]
+    #[arg(long, value_name = "N", default_value_t = 800)]
     users: usize,
     /// Share of the calls that go wrong: errors, slow answers, bodies that break off, HTML instead of JSON
     #[arg(long, value_name = "SHARE", default_value_t = 0.02)]

@@ -8,7 +8,6 @@ use crate::error::Result;
 use crate::learn::forest;
 use crate::learn::linear::{Problem, Sgd};
 use crate::learn::prepare::Scaling;
-use crate::learn::scale::Norm;
 use crate::learn::validate::{Method, Outcome, Sampled, Validation, validate};
 use crate::photos::watch::Watch;
 use rusqlite::params;
@@ -41,12 +40,14 @@ pub(super) fn ways(config: &Compare) -> Vec<Way> {
     linear.chain(others).collect()
 }
 
-/// How all of them see features: rows of length 1, columns of deviation 1, so that the same C suit any network.
-pub(super) const SCALING: Scaling = Scaling { norm: Some(Norm::L2), standardise: true };
+/// How all of them see features.
+pub(super) fn scaling(config: &Compare) -> Scaling {
+    Scaling { norm: None, standardise: config.standardise }
+}
 
 /// How all of them are validated.
 pub(super) fn validation(config: &Compare, copies: bool) -> Validation {
-    Validation { folds: config.folds, seed: config.seed, copies, scaling: SCALING }
+    Validation { folds: config.folds, seed: config.seed, copies, scaling: scaling(config) }
 }
 
 /// What was learnt from.

@@ -99,7 +99,7 @@ impl Default for Features {
             weights: PathBuf::new(),
             net: PathBuf::new(),
             mean: [104.0, 117.0, 123.0],
-            layers: vec!["pool5".into(), "fc6".into()],
+            layers: vec!["pool4".into(), "pool5".into(), "fc6".into()],
             mirrored: true,
         }
     }
@@ -115,6 +115,9 @@ pub struct Compare {
     pub trees: usize,
     /// Iterations of the gradient descent.
     pub iterations: usize,
+    /// Whether columns are brought to mean 0 and deviation 1, so that the same C suit any network. Zeros are zeros no
+    /// more then: features take memory for all of them.
+    pub standardise: bool,
     /// Folds.
     pub folds: usize,
     /// Seed of folds and classifiers.
@@ -123,7 +126,14 @@ pub struct Compare {
 
 impl Default for Compare {
     fn default() -> Self {
-        Self { c: vec![1e-5, 1e-4, 1e-3, 1e-2, 1e-1], trees: 300, iterations: 100, folds: 5, seed: 0 }
+        Self {
+            c: vec![1e-6, 1e-5, 1e-4, 1e-3, 1e-2],
+            trees: 300,
+            iterations: 100,
+            standardise: true,
+            folds: 5,
+            seed: 0,
+        }
     }
 }
 

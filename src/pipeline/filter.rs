@@ -1,7 +1,7 @@
 //! A classifier of people, learnt from photos that somebody sorted into two folders. Flows in: two folders. Flows out: a
 //! model for `[filter] classifier`, and how it and the faces' filter do on these photos.
 
-use super::compare::SCALING;
+use super::compare::scaling;
 use super::features::of_photos;
 use super::network::Network;
 use super::project::Project;
@@ -12,7 +12,7 @@ use crate::image::list_pictures;
 use crate::learn::linear::{Problem, Samples};
 use crate::learn::metrics::Platt;
 use crate::learn::model::Model;
-use crate::learn::prepare::prepared;
+use crate::learn::prepare::{Scaling, prepared};
 use crate::learn::validate::{Learner, Method, Outcome, Sampled, Validation, validate};
 use crate::learn::{Source, Table};
 use crate::photos::watch::Watch;
@@ -102,7 +102,8 @@ pub fn train(project: &Project, sorted: &Sorted, watch: &dyn Watch) -> Result<Ve
     let labels: Vec<bool> = names.iter().map(|name| truth(name)).collect();
     let class_names = ["drop".into(), "keep".into()];
     let table = Table { labels: Some(labels.clone()), groups: None, class_names, ..read };
-    let (model, classifier) = learn(&table)?;
+    let scaling = scaling(&project.config.compare);
+    let (model, classifier) = learn(&table, scaling)?;
     model.save(&sorted.out)?;
     let faces = with_face(project, &names)?;
     let both: Vec<bool> = classifier.iter().zip(&faces).map(|(a, b)| *a && *b).collect();
@@ -114,10 +115,10 @@ pub fn train(project: &Project, sorted: &Sorted, watch: &dyn Watch) -> Result<Ve
 }
 
 /// A model, and its verdict on each row by a fold that has not seen it.
-fn learn(table: &Table) -> Result<(Model, Vec<bool>)> {
+fn learn(table: &Table, scaling: Scaling) -> Result<(Model, Vec<bool>)> {
     let sampled = Sampled::of(table)?;
     let methods = C.map(|c| Method::Linear(Problem { c, ..Problem::default() }));
-    let how = Validation { folds: 5, seed: 0, copies: false, scaling: SCALING };
+    let how = Validation { folds: 5, seed: 0, copies: false, scaling };
     let outcomes = validate(&sampled, &methods, &how, &|_| ())?;
     let mean = |o: &Outcome| o.spread(|s| s.accuracy).0;
     let better = |best: usize, m: usize| if mean(&outcomes[m]) > mean(&outcomes[best]) { m } else { best };
@@ -130,7 +131,7 @@ fn learn(table: &Table) -> Result<(Model, Vec<bool>)> {
         verdicts[row] = platt.probability(score) > 0.5;
     }
     let rows = sampled.rows(false);
-    let prepared = prepared(&table.matrix, &rows, SCALING)?;
+    let prepared = prepared(&table.matrix, &rows, scaling)?;
     let samples = Samples { matrix: prepared.matrix(), rows: &rows, labels: sampled.labels };
     let learnt = Learner::new(samples)?.learn(&methods[best], &|_| ())?;
     let trained = Map::from_iter([
@@ -140,7 +141,7 @@ fn learn(table: &Table) -> Result<(Model, Vec<bool>)> {
     let model = Model {
         classifier: learnt.classifier,
         standard: prepared.standard().cloned(),
-        norm: SCALING.norm,
+        norm: scaling.norm,
         platt: Some(platt),
         classes: table.class_names.clone(),
         features: table.about.clone(),

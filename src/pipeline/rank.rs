@@ -1,7 +1,7 @@
 //! The test photos, best first. Flows in: the best way of the comparison. Flows out: for each set a model that learned
 //! from all photos that may be learnt from, a score for each test photo, and how good the ranking is.
 
-use super::compare::{SCALING, Way, validation, ways};
+use super::compare::{Way, scaling, validation, ways};
 use super::project::Project;
 use super::sets::{Features, Photo, Set, photos};
 use crate::error::{Error, Result};
@@ -95,7 +95,8 @@ fn best(project: &Project, set: Set) -> Result<Best> {
 fn learn(project: &Project, table: &crate::learn::Table, best: &Best) -> Result<Model> {
     let sampled = Sampled::of(table)?;
     let rows = sampled.rows(best.copies);
-    let prepared = prepared(&table.matrix, &rows, SCALING)?;
+    let scaling = scaling(&project.config.compare);
+    let prepared = prepared(&table.matrix, &rows, scaling)?;
     let samples = Samples { matrix: prepared.matrix(), rows: &rows, labels: sampled.labels };
     let learnt = Learner::new(samples)?.learn(&best.way.method, &|_| ())?;
     let platt = match (&learnt.classifier, &best.way.method) {
@@ -116,7 +117,7 @@ fn learn(project: &Project, table: &crate::learn::Table, best: &Best) -> Result<
     Ok(Model {
         classifier: learnt.classifier,
         standard: prepared.standard().cloned(),
-        norm: SCALING.norm,
+        norm: scaling.norm,
         platt,
         classes: table.class_names.clone(),
         features: table.about.clone(),
