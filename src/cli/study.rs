@@ -154,7 +154,8 @@ impl Watch for Shown {
     fn begin(&self, what: &str, total: Option<u64>) {
         self.bar().finish_and_clear();
         let bar = ProgressBar::new(total.unwrap_or(0));
-        let template = format!("    {{wide_bar}} {{pos}}/{{len}} {what}  {{per_sec}}  {{eta}} left");
+        let template =
+            format!("    {{wide_bar}} {{pos}}/{{len}} {what}  {{per_sec}}  {{eta}} left");
         if let Ok(style) = ProgressStyle::with_template(&template) {
             bar.set_style(style);
         }
@@ -191,7 +192,9 @@ impl Progress for Shown {
             self.bar().suspend(|| eprintln!("    … and {hidden} more"));
         }
         match how {
-            Finished::Ran { summary, seconds } => self.line(stage, &format!("{summary} ({seconds} s)")),
+            Finished::Ran { summary, seconds } => {
+                self.line(stage, &format!("{summary} ({seconds} s)"))
+            }
             Finished::Known { summary } => self.line(stage, &format!("{summary} (as before)")),
         }
     }
@@ -293,7 +296,8 @@ pub fn status(args: &StudyArgs) -> Result<Outcome> {
 }
 
 pub fn export_table(args: &ExportArgs) -> Result<Outcome> {
-    let list = || tables().iter().map(|t| format!("{:<12} {}", t.name, t.about)).collect::<Vec<_>>();
+    let list =
+        || tables().iter().map(|t| format!("{:<12} {}", t.name, t.about)).collect::<Vec<_>>();
     let Some(out) = args.out.as_ref().filter(|_| !args.list) else {
         print(&list().join("\n"))?;
         return Ok(Outcome::Done);
@@ -329,12 +333,12 @@ pub fn filter(command: &FilterCommand) -> Result<Outcome> {
         Some(path) => Project::open(path)?,
         None => Project::new(Config::default(), folder.path().to_path_buf())?,
     };
-    let sorted =
-        Sorted { keep: args.keep.clone(), drop: args.drop.clone(), out: args.out.clone() };
+    let sorted = Sorted { keep: args.keep.clone(), drop: args.drop.clone(), out: args.out.clone() };
     let shown = Shown::new();
     let judged = pipeline::train_filter(&project, &sorted, &shown)?;
     shown.bar().finish_and_clear();
-    let mut table = Table::new(&["keeps photos with", "precision", "recall", "kept", "wrongly kept"]);
+    let mut table =
+        Table::new(&["keeps photos with", "precision", "recall", "kept", "wrongly kept"]);
     for one in judged {
         table.rows.push(vec![
             one.name.clone(),

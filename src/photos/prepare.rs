@@ -279,7 +279,8 @@ pub fn cuts(store: &Store) -> Result<Option<Cuts>> {
 /// Followers of every user whose photos were collected, where they are known.
 pub fn followers(store: &Store) -> Result<Vec<u64>> {
     store.read(|db| {
-        let mut query = db.prepare("SELECT followers FROM users WHERE followers NOT NULL ORDER BY id")?;
+        let mut query =
+            db.prepare("SELECT followers FROM users WHERE followers NOT NULL ORDER BY id")?;
         query.query_map([], |row| row.get(0))?.collect()
     })
 }
@@ -293,7 +294,10 @@ mod tests {
     fn cuts_by_hand() {
         // Linear: median 30, deviations 20, 10, 0, 10, 970: their median is 10, times 1.4826.
         let cuts = Cuts::of(&[10, 20, 30, 40, 1000], Scale::Linear, 2.0);
-        assert!((cuts.high - (30.0 + 2.0 * 14.826)).abs() < 1e-3 && cuts.median == 30.0, "{cuts:?}");
+        assert!(
+            (cuts.high - (30.0 + 2.0 * 14.826)).abs() < 1e-3 && cuts.median == 30.0,
+            "{cuts:?}"
+        );
         assert!((cuts.low - (30.0 - 2.0 * 14.826)).abs() < 1e-3);
         assert_eq!(Cuts::of(&[10, 20, 30, 40, 1000], Scale::Linear, 9.0).low, 0.0);
         // Log: 9, 99, 999 are ln 10, ln 100, ln 1000; one deviation is 1.4826 · ln 10.
@@ -311,7 +315,10 @@ mod tests {
             .change(|db| {
                 for (i, (followers, likes, day)) in rows.iter().enumerate() {
                     let (id, created) = (i as i64 + 1, day * 86_400);
-                    db.execute("INSERT INTO users VALUES (?1, ?1, ?1, ?2, NULL)", params![id, followers])?;
+                    db.execute(
+                        "INSERT INTO users VALUES (?1, ?1, ?1, ?2, NULL)",
+                        params![id, followers],
+                    )?;
                     let photo = "INSERT INTO photos VALUES (?1, ?1, ?1, '', '', ?2, ?3)";
                     db.execute(photo, params![id, created, likes])?;
                 }
@@ -369,7 +376,9 @@ mod tests {
         let tests = (0..4000).filter(|i| is_test(&i.to_string(), &settings)).count();
         assert!((900..1100).contains(&tests), "{tests}");
         let other = Settings { seed: 2, ..Settings::default() };
-        assert!((0..99).any(|i| is_test(&i.to_string(), &settings) != is_test(&i.to_string(), &other)));
+        assert!(
+            (0..99).any(|i| is_test(&i.to_string(), &settings) != is_test(&i.to_string(), &other))
+        );
     }
 
     #[test]

@@ -31,8 +31,7 @@ pub(super) fn ways(config: &Compare) -> Vec<Way> {
         method: Method::Linear(Problem { c, seed, ..Problem::default() }),
     });
     let forest = forest::Settings { trees: config.trees, seed, ..forest::Settings::default() };
-    let descent =
-        Sgd { iterations: config.iterations, intercept: true, seed, ..Sgd::default() };
+    let descent = Sgd { iterations: config.iterations, intercept: true, seed, ..Sgd::default() };
     let others = [
         Way { name: "random forest".into(), c: None, method: Method::Forest(forest) },
         Way { name: "SVM by SGD".into(), c: None, method: Method::Sgd(descent) },
@@ -98,8 +97,8 @@ pub(super) fn compare(project: &mut Project, watch: &dyn Watch) -> Result<String
 
 fn write(project: &mut Project, of: &Learnt, ways: &[Way], outcomes: &[Outcome]) -> Result<()> {
     project.store.change(|db| {
-        let mut insert = db
-            .prepare("INSERT INTO comparisons VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?;
+        let mut insert =
+            db.prepare("INSERT INTO comparisons VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?;
         for (way, outcome) in ways.iter().zip(outcomes) {
             let (ap, spread) = outcome.spread(|s| s.average_precision);
             insert.execute(params![

@@ -159,7 +159,15 @@ pub struct Finetune {
 
 impl Default for Finetune {
     fn default() -> Self {
-        Self { iterations: 400, batch: 50, rate: 0.001, gamma: 0.1, step: 250, snapshot: 100, seed: 1 }
+        Self {
+            iterations: 400,
+            batch: 50,
+            rate: 0.001,
+            gamma: 0.1,
+            step: 250,
+            snapshot: 100,
+            seed: 1,
+        }
     }
 }
 
@@ -241,9 +249,9 @@ impl Config {
                 wrong("[finetune] batch and step: 1 or more")
             }
             () if self.report.repeats == 0 => wrong("[report] repeats: 1 or more"),
-            () if classifier && self.filter.classifier.as_os_str().is_empty() => wrong(
-                "[filter] classifier: name the file that `likenet filter train` wrote",
-            ),
+            () if classifier && self.filter.classifier.as_os_str().is_empty() => {
+                wrong("[filter] classifier: name the file that `likenet filter train` wrote")
+            }
             () => Ok(()),
         }
     }

@@ -9,6 +9,7 @@ use crate::photos::collect::Kind;
 use crate::photos::simulate::{Faults, Options, Server, Settings, World};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What is simulated.
 #[derive(Clone, Debug)]
@@ -34,6 +35,7 @@ pub fn demo(demo: &Demo, progress: &dyn Progress) -> Result<PathBuf> {
         seed: demo.seed,
         photos: demo.photos,
         users: demo.users,
+        now: midnight(),
         ..Settings::default()
     };
     let world = Arc::new(World::new(settings)?);
@@ -49,7 +51,14 @@ pub fn demo(demo: &Demo, progress: &dyn Progress) -> Result<PathBuf> {
     Ok(project.file(super::report::FILE))
 }
 
-const HEAD: &str = "# What `likenet demo` ran: a simulated network, which is there only while a demo runs.\n\n";
+/// The last midnight, by which the ages of photos count.
+fn midnight() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64);
+    now - now % 86_400
+}
+
+const HEAD: &str =
+    "# What `likenet demo` ran: a simulated network, which is there only while a demo runs.\n\n";
 
 /// Writes the truth, and gives the port at which an interrupted demo served: its photos have these addresses.
 fn port(folder: &Path, world: &World) -> Result<u16> {

@@ -18,11 +18,8 @@ pub(super) fn search(project: &mut Project, watch: &dyn Watch) -> Result<String>
         true => Detector::own(),
         false => Detector::read(&project.given(&filter.cascade))?,
     };
-    let search = Search {
-        min_size: filter.min_size,
-        confidence: filter.confidence,
-        ..Search::new()?
-    };
+    let search =
+        Search { min_size: filter.min_size, confidence: filter.confidence, ..Search::new()? };
     watch.begin("photos", Some(all.len() as u64));
     let settings = format!(
         "{} {} {} {}",

@@ -121,7 +121,8 @@ fn learn(table: &Table, scaling: Scaling) -> Result<(Model, Vec<bool>)> {
     let how = Validation { folds: 5, seed: 0, copies: false, scaling };
     let outcomes = validate(&sampled, &methods, &how, &|_| ())?;
     let mean = |o: &Outcome| o.spread(|s| s.accuracy).0;
-    let better = |best: usize, m: usize| if mean(&outcomes[m]) > mean(&outcomes[best]) { m } else { best };
+    let better =
+        |best: usize, m: usize| if mean(&outcomes[m]) > mean(&outcomes[best]) { m } else { best };
     let best = (0..C.len()).fold(0, better);
     let (rows, scores): (Vec<usize>, Vec<f64>) = outcomes[best].scores.iter().copied().unzip();
     let labels: Vec<bool> = rows.iter().map(|&row| sampled.labels[row]).collect();
@@ -157,11 +158,8 @@ fn with_face(project: &Project, photos: &[PathBuf]) -> Result<Vec<bool>> {
         true => Detector::own(),
         false => Detector::read(&project.given(&filter.cascade))?,
     };
-    let search = Search {
-        min_size: filter.min_size,
-        confidence: filter.confidence,
-        ..Search::new()?
-    };
+    let search =
+        Search { min_size: filter.min_size, confidence: filter.confidence, ..Search::new()? };
     photos.par_iter().map(|photo| Ok(!detector.detect_file(photo, &search)?.is_empty())).collect()
 }
 

@@ -14,6 +14,7 @@ use crate::photos::watch::Watch;
 use crate::report::{Record, Writer};
 use crate::solver::{Settings, snapshot};
 use crate::training::{Class, Event, MeanOf, Options, Photos, Plan, Recipe, Trainer};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 /// The weights of the network that learned.
@@ -193,7 +194,7 @@ fn score<'a>(
     let out = project.file("network-scores.safetensors");
     forget_part(&out);
     let layers = ["prob".to_string()];
-    of_photos(&learned, &files, &layers, Views::Centre, &out, watch)?;
+    let written = of_photos(&learned, &files, &layers, Views::Centre, &out, watch)?.files;
     let source = Source {
         features: &out,
         blob: Some("prob"),
@@ -205,13 +206,14 @@ fn score<'a>(
     let table = source.read()?;
     let names = table.names.unwrap_or_default();
     let mut values = vec![0.0; table.matrix.columns()];
+    let places: HashMap<&Path, usize> = files.iter().map(PathBuf::as_path).zip(0..).collect();
     let mut scored = vec![];
     for (row, name) in names.iter().enumerate() {
-        let Some(place) = files.iter().position(|path| path.as_path() == Path::new(name)) else { continue };
+        let Some(&place) = places.get(Path::new(name)) else { continue };
         table.matrix.read_row(row, &mut values);
         let probability = f64::from(values[1]);
         scored.push(Scored { photo: &tests[place], score: probability, probability });
     }
-    std::fs::remove_file(&out).map_err(Error::io(&out))?;
+    written.iter().try_for_each(|file| std::fs::remove_file(file).map_err(Error::io(file)))?;
     Ok(scored)
 }

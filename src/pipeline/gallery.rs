@@ -62,7 +62,11 @@ fn tiles(project: &Project, all: &[Ranked], places: &[usize]) -> Result<Vec<Tile
 
 /// Writes the best and the worst photos of a model as contact sheets, `MODEL-best.png` and `MODEL-worst.png`. Gives both
 /// as JPEG, for the report; none where there is no photo.
-pub(super) fn sheets(project: &Project, model: &str, all: &[Ranked]) -> Result<Vec<EmbeddedPicture>> {
+pub(super) fn sheets(
+    project: &Project,
+    model: &str,
+    all: &[Ranked],
+) -> Result<Vec<EmbeddedPicture>> {
     if all.is_empty() {
         return Ok(vec![]);
     }
@@ -86,7 +90,11 @@ pub(super) fn sheets(project: &Project, model: &str, all: &[Ranked]) -> Result<V
 }
 
 /// Writes a page of thumbnails, best first, for each model.
-pub(super) fn page(project: &Project, models: &[(String, Vec<Ranked>)], banner: &str) -> Result<()> {
+pub(super) fn page(
+    project: &Project,
+    models: &[(String, Vec<Ranked>)],
+    banner: &str,
+) -> Result<()> {
     let folder = project.photos();
     let section = |(model, all): &(String, Vec<Ranked>)| {
         let shown: Vec<usize> = match all.len() {

@@ -47,7 +47,9 @@ impl Network {
                 .ok_or_else(|| {
                     let known: Vec<&str> = architectures().iter().map(|a| a.name).collect();
                     let known = known.join(", ");
-                    Error::Invalid(format!("[features] model: no '{model}' is built in, but {known}; or name a net"))
+                    Error::Invalid(format!(
+                        "[features] model: no '{model}' is built in, but {known}; or name a net"
+                    ))
                 })?
                 .prototxt
                 .to_string(),
@@ -66,11 +68,14 @@ impl Network {
         };
         let mut net = Net::parse(&self.name, &self.text, options)?;
         net.load_weights(&[&self.weights])?;
-        let inputs = net.input_names().into_iter().map(|n| Ok((n.to_string(), net.input_shape(n)?.clone())));
+        let inputs =
+            net.input_names().into_iter().map(|n| Ok((n.to_string(), net.input_shape(n)?.clone())));
         let inputs: Vec<(String, Shape)> = inputs.collect::<Result<_>>()?;
-        let picture = inputs.into_iter().find(|(_, shape)| shape.rank() == 4 && shape.dims()[1] == 3);
-        let (input, shape) = picture
-            .ok_or_else(|| Error::Invalid(format!("{}: no input of shape (n, 3, h, w)", self.name)))?;
+        let picture =
+            inputs.into_iter().find(|(_, shape)| shape.rank() == 4 && shape.dims()[1] == 3);
+        let (input, shape) = picture.ok_or_else(|| {
+            Error::Invalid(format!("{}: no input of shape (n, 3, h, w)", self.name))
+        })?;
         let [_, _, height, width] = shape.nchw().map_err(Error::Invalid)?;
         let classifier = Classifier::new(ClassifierOptions {
             image_dims: Size::new(self.side.max(height), self.side.max(width)),

@@ -64,11 +64,15 @@ fn one(project: &mut Project, set: Set) -> Result<String> {
     let (judged, of) = features.of(project, &tests, false)?;
     let rows: Vec<u32> = (0..of.len() as u32).collect();
     let scores = model.scores(&judged.matrix, &rows)?;
-    let scored: Vec<Scored> = scores.iter().zip(&of).map(|(&score, &place)| Scored {
-        photo: &tests[place],
-        score,
-        probability: model.probability(score).unwrap_or(score),
-    }).collect();
+    let scored: Vec<Scored> = scores
+        .iter()
+        .zip(&of)
+        .map(|(&score, &place)| Scored {
+            photo: &tests[place],
+            score,
+            probability: model.probability(score).unwrap_or(score),
+        })
+        .collect();
     let copies = if best.copies { " and mirrored" } else { "" };
     let about = About {
         name: set.name(),
@@ -104,8 +108,7 @@ fn learn(project: &Project, table: &crate::learn::Table, best: &Best) -> Result<
         _ => {
             let how = validation(&project.config.compare, best.copies);
             let outcomes = validate(&sampled, slice::from_ref(&best.way.method), &how, &|_| ())?;
-            let (rows, scores): (Vec<usize>, Vec<f64>) =
-                outcomes[0].scores.iter().copied().unzip();
+            let (rows, scores): (Vec<usize>, Vec<f64>) = outcomes[0].scores.iter().copied().unzip();
             let labels: Vec<bool> = rows.iter().map(|&row| sampled.labels[row]).collect();
             Some(Platt::fit(&scores, &labels)?)
         }

@@ -38,7 +38,6 @@ struct Judged {
     accuracy: f64,
 }
 
-
 /// All that the page is made from.
 struct Findings<'a> {
     project: &'a Project,
@@ -158,7 +157,8 @@ impl Findings<'_> {
     fn photos(&self) -> Result<Section> {
         let store = &self.project.store;
         let mut table = Table::new(&["", "photos"]);
-        let mut row = |what: &str, photos: u64| table.rows.push(vec![what.into(), photos.to_string()]);
+        let mut row =
+            |what: &str, photos: u64| table.rows.push(vec![what.into(), photos.to_string()]);
         let rules: Vec<(String, String, u64)> = store.read(|db| {
             let mut query = db.prepare(
                 "SELECT stage, reason, photos FROM counts ORDER BY stage, place, reason",
@@ -170,7 +170,8 @@ impl Findings<'_> {
             rules.map(|(_, reason, photos)| (format!("− {reason}"), *photos)).collect::<Vec<_>>()
         };
         let collected = store.number("SELECT count(*) FROM photos")?;
-        let left: u64 = of("collect").iter().filter(|(r, _)| !r.contains("hide")).map(|(_, n)| n).sum();
+        let left: u64 =
+            of("collect").iter().filter(|(r, _)| !r.contains("hide")).map(|(_, n)| n).sum();
         row("told of by the network", collected + left);
         of("collect").iter().filter(|(r, _)| !r.contains("hide")).for_each(|(r, n)| row(r, *n));
         row("collected", collected);
@@ -192,10 +193,8 @@ impl Findings<'_> {
         if self.project.config.filter.by != Use::None {
             row("people", photos(self.project, Set::People)?.len() as u64);
         }
-        let mut blocks = vec![Block::Table {
-            table,
-            caption: "Which rule removed how many photos".into(),
-        }];
+        let mut blocks =
+            vec![Block::Table { table, caption: "Which rule removed how many photos".into() }];
         let counts = followers(store)?;
         if let Some(cuts) = cuts(store)?
             && !counts.is_empty()
@@ -229,7 +228,9 @@ impl Findings<'_> {
             query.query_map([], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?.collect()
         })?;
         let mut table = match self.truth {
-            Some(_) => Table::new(&["filter", "kept", "dropped", "recall", "precision", "false positives"]),
+            Some(_) => {
+                Table::new(&["filter", "kept", "dropped", "recall", "precision", "false positives"])
+            }
             None => Table::new(&["filter", "kept", "dropped"]),
         };
         for name in ["faces", "classifier"] {
@@ -238,7 +239,8 @@ impl Findings<'_> {
                 continue;
             }
             let kept = own.iter().filter(|(.., keep)| *keep).count();
-            let mut cells = vec![name.to_string(), kept.to_string(), (own.len() - kept).to_string()];
+            let mut cells =
+                vec![name.to_string(), kept.to_string(), (own.len() - kept).to_string()];
             if let Some(truth) = &self.truth {
                 let count = |portrait: bool| {
                     let of = own.iter().filter(|(_, native, _)| {
@@ -247,13 +249,16 @@ impl Findings<'_> {
                     of.fold([0, 0], |[kept, all], (.., keep)| [kept + usize::from(*keep), all + 1])
                 };
                 let ([right, people], [wrong, others]) = (count(true), count(false));
-                let share = |a: usize, b: usize| format!("{:.3} ({a} of {b})", a as f64 / b.max(1) as f64);
+                let share =
+                    |a: usize, b: usize| format!("{:.3} ({a} of {b})", a as f64 / b.max(1) as f64);
                 cells.extend([share(right, people), share(right, kept), share(wrong, others)]);
             }
             table.rows.push(cells);
         }
         let caption = match self.truth {
-            Some(_) => "Recall: portraits that are kept. False positives: other pictures that are kept",
+            Some(_) => {
+                "Recall: portraits that are kept. False positives: other pictures that are kept"
+            }
             None => "Photos that each filter keeps",
         };
         let by = match self.project.config.filter.by {
@@ -262,10 +267,8 @@ impl Findings<'_> {
             Use::Both => "Photos of people are those with a face that the classifier keeps.",
             Use::None => "No filter is used: all photos are looked at.",
         };
-        let blocks = vec![
-            Block::Paragraph(by.into()),
-            Block::Table { table, caption: caption.into() },
-        ];
+        let blocks =
+            vec![Block::Paragraph(by.into()), Block::Table { table, caption: caption.into() }];
         Ok(Section { heading: "People".into(), blocks })
     }
 
@@ -283,8 +286,7 @@ impl Findings<'_> {
                 };
                 query.query_map([], row)?.collect()
             })?;
-        let mut table =
-            Table::new(&["features", "linear SVM", "C", "random forest", "SVM by SGD"]);
+        let mut table = Table::new(&["features", "linear SVM", "C", "random forest", "SVM by SGD"]);
         let mut keys: Vec<(&str, &str, bool)> = vec![];
         for (set, blob, copies, ..) in &rows {
             if !keys.contains(&(set.as_str(), blob.as_str(), *copies)) {
@@ -319,7 +321,17 @@ impl Findings<'_> {
 
     /// How good the rankings of the test photos are.
     fn ranked(&self) -> Result<Section> {
-        let mut head = vec!["model", "method", "test photos", "AP", "95 %", "chance", "p", "ROC AUC", "accuracy"];
+        let mut head = vec![
+            "model",
+            "method",
+            "test photos",
+            "AP",
+            "95 %",
+            "chance",
+            "p",
+            "ROC AUC",
+            "accuracy",
+        ];
         if self.truth.is_some() {
             head.insert(5, "attainable AP");
         }
@@ -343,19 +355,24 @@ impl Findings<'_> {
             }
             table.rows.push(cells);
         }
-        let columns: Vec<(Vec<f64>, Vec<f64>, Vec<bool>)> = self.rankings.iter().map(|(_, all)| {
-            let scores = all.iter().map(|p| p.score).collect();
-            let probabilities = all.iter().map(|p| p.probability).collect();
-            (scores, probabilities, all.iter().map(|p| p.good).collect())
-        }).collect();
+        let columns: Vec<(Vec<f64>, Vec<f64>, Vec<bool>)> = self
+            .rankings
+            .iter()
+            .map(|(_, all)| {
+                let scores = all.iter().map(|p| p.score).collect();
+                let probabilities = all.iter().map(|p| p.probability).collect();
+                (scores, probabilities, all.iter().map(|p| p.good).collect())
+            })
+            .collect();
         let named = || self.rankings.iter().zip(&columns);
         let rankings: Vec<Ranking> = named()
             .map(|((name, _), (scores, _, labels))| Ranking { name, scores, labels })
             .collect();
-        let curve = |((name, _), (_, probabilities, labels)): (&(String, _), &(_, Vec<f64>, Vec<bool>))| {
-            let bins = reliability(probabilities, labels, 10)?;
-            Ok(CalibrationCurve { name: name.clone(), bins })
-        };
+        let curve =
+            |((name, _), (_, probabilities, labels)): (&(String, _), &(_, Vec<f64>, Vec<bool>))| {
+                let bins = reliability(probabilities, labels, 10)?;
+                Ok(CalibrationCurve { name: name.clone(), bins })
+            };
         let curves: Vec<CalibrationCurve> = named().map(curve).collect::<Result<_>>()?;
         let mut blocks = vec![Block::Table {
             table,

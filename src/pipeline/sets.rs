@@ -52,7 +52,9 @@ pub(super) struct Photo {
 /// A set's photos, by their number.
 pub(super) fn photos(project: &Project, set: Set) -> Result<Vec<Photo>> {
     let passes = |name: &str| {
-        format!("EXISTS (SELECT 1 FROM filters WHERE filters.photo = photos.id AND filter = '{name}' AND keep)")
+        format!(
+            "EXISTS (SELECT 1 FROM filters WHERE filters.photo = photos.id AND filter = '{name}' AND keep)"
+        )
     };
     let condition = match (set, project.config.filter.by) {
         (Set::Everything, _) | (_, Use::None) => "1".to_string(),
@@ -108,7 +110,12 @@ impl Features {
 
     /// The rows of some photos with their labels, grouped by user, and which photo each row is of. Photos without
     /// features, whose files could not be read, are left out.
-    pub fn of(&self, project: &Project, photos: &[Photo], copies: bool) -> Result<(Table, Vec<usize>)> {
+    pub fn of(
+        &self,
+        project: &Project,
+        photos: &[Photo],
+        copies: bool,
+    ) -> Result<(Table, Vec<usize>)> {
         let matrix = &self.table.matrix;
         let mut chosen = Matrix::new(matrix.columns(), layout(matrix));
         let mut values = vec![0.0; matrix.columns()];

@@ -135,7 +135,8 @@ impl Stage {
 
     /// The settings that its result depends on. How fast networks are asked is none of them.
     fn settings(self, config: &Config) -> Value {
-        let faces = json!([config.filter.cascade, config.filter.confidence, config.filter.min_size]);
+        let faces =
+            json!([config.filter.cascade, config.filter.confidence, config.filter.min_size]);
         match self {
             Self::Collect => json!([config.collect.identity(), config.collect.most]),
             Self::Prepare => json!(config.prepare),
@@ -203,9 +204,7 @@ impl Stage {
             Self::Collect => {
                 collect::collect(&mut project.store, &project.config.collect, &base, watch)
             }
-            Self::Prepare => {
-                prepare::prepare(&mut project.store, &project.config.prepare, watch)
-            }
+            Self::Prepare => prepare::prepare(&mut project.store, &project.config.prepare, watch),
             Self::Download => {
                 let photos = project.photos();
                 let Config { download, collect, .. } = &project.config;
@@ -235,7 +234,8 @@ impl Stage {
 
 fn row(store: &Store, stage: Stage) -> Result<Option<Row>> {
     store.read(|db| {
-        let query = "SELECT state, inputs, outputs, summary, begun, ended FROM stages WHERE name = ?1";
+        let query =
+            "SELECT state, inputs, outputs, summary, begun, ended FROM stages WHERE name = ?1";
         let row = |row: &rusqlite::Row| {
             let state: String = row.get(0)?;
             Ok(Row {

@@ -60,7 +60,8 @@ mod tests {
 
     #[test]
     fn a_file_of_the_simulation() {
-        let truth = Truth::parse("# likes = x\nnative,kind,appeal\n7,Portrait,0.5\n8,Meme,-1\n").expect("one");
+        let truth = Truth::parse("# likes = x\nnative,kind,appeal\n7,Portrait,0.5\n8,Meme,-1\n")
+            .expect("one");
         assert_eq!(truth.get("8"), Some(&Fact { portrait: false, appeal: -1.0 }));
         assert_eq!((truth.get("9"), truth.law.as_str()), (None, "likes = x"));
         assert!(Truth::parse("native,kind\n1,Meme\n").is_none());

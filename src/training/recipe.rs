@@ -259,9 +259,15 @@ fn checked(classes: &[Class]) -> Result<Vec<Class>> {
     let class = |class: &Class| {
         if class.train.is_empty() || class.test.is_empty() {
             let name = &class.name;
-            return Err(Error::Invalid(format!("class {name}: no photos to learn from, or to test with")));
+            return Err(Error::Invalid(format!(
+                "class {name}: no photos to learn from, or to test with"
+            )));
         }
-        Ok(Class { name: class.name.clone(), train: whole(&class.train)?, test: whole(&class.test)? })
+        Ok(Class {
+            name: class.name.clone(),
+            train: whole(&class.train)?,
+            test: whole(&class.test)?,
+        })
     };
     classes.iter().map(class).collect()
 }

@@ -20,7 +20,8 @@ const ROWS: usize = 1000;
 
 /// What each thing may be called.
 const PHOTO: [&str; 5] = ["photo", "file", "url", "path", "display_url"];
-const LIKES: [&str; 5] = ["likes", "like_count", "favourites_count", "favorites", "edge_media_preview_like"];
+const LIKES: [&str; 5] =
+    ["likes", "like_count", "favourites_count", "favorites", "edge_media_preview_like"];
 const FOLLOWERS: [&str; 4] = ["followers", "followers_count", "follower_count", "followed_by"];
 const USER: [&str; 5] = ["user", "username", "owner", "account", "author"];
 const CREATED: [&str; 5] = ["created", "created_at", "timestamp", "date", "taken_at"];
@@ -97,7 +98,8 @@ impl Row {
             Value::String(text) => Some(text.clone()).filter(|text| !text.is_empty()),
             Value::Number(number) => Some(number.to_string()),
             Value::Object(object) => {
-                let name = ["username", "acct", "name", "id"].iter().find_map(|n| object.get(*n))?;
+                let name =
+                    ["username", "acct", "name", "id"].iter().find_map(|n| object.get(*n))?;
                 name.as_str().map(String::from).or_else(|| Some(name.to_string()))
             }
             _ => None,
@@ -122,19 +124,34 @@ impl Row {
             _ => None,
         };
         match number {
-            Some(number) if number >= 0.0 && number.fract() == 0.0 && number < 9e15 => Ok(Some(number as u64)),
+            Some(number) if number >= 0.0 && number.fract() == 0.0 && number < 9e15 => {
+                Ok(Some(number as u64))
+            }
             _ => Err(wrong(value)),
         }
     }
 
     fn created(&self) -> Result<Option<i64>> {
-        let Some(text) = self.text(&CREATED).filter(|text| !text.trim().is_empty()) else { return Ok(None) };
+        let Some(text) = self.text(&CREATED).filter(|text| !text.trim().is_empty()) else {
+            return Ok(None);
+        };
         let day = |text: &str| date(&format!("{text}T00:00:00Z"));
         let spaced = |text: &str| date(&format!("{}Z", text.replacen(' ', "T", 1)));
-        let seconds = text.trim().parse().ok().or_else(|| date(&text)).or_else(|| day(&text)).or_else(|| spaced(&text));
+        let seconds = text
+            .trim()
+            .parse()
+            .ok()
+            .or_else(|| date(&text))
+            .or_else(|| day(&text))
+            .or_else(|| spaced(&text));
         match seconds {
-            Some(seconds) if f64::is_finite(seconds) && seconds.abs() < 1e11 => Ok(Some(seconds.floor() as i64)),
-            _ => Err(Error::Invalid(format!("{}: created is '{text}', which is no time", self.place))),
+            Some(seconds) if f64::is_finite(seconds) && seconds.abs() < 1e11 => {
+                Ok(Some(seconds.floor() as i64))
+            }
+            _ => Err(Error::Invalid(format!(
+                "{}: created is '{text}', which is no time",
+                self.place
+            ))),
         }
     }
 
@@ -174,7 +191,9 @@ fn csv_rows(path: &Path) -> Result<impl Iterator<Item = Result<Row>> + use<>> {
         reader.headers().map_err(&wrong)?.iter().map(str::to_lowercase).collect();
     if !names.iter().any(|name| PHOTO.contains(&name.as_str())) {
         let names = names.join(", ");
-        return Err(Error::Invalid(format!("{shown}: has no column 'photo'; its columns: {names}")));
+        return Err(Error::Invalid(format!(
+            "{shown}: has no column 'photo'; its columns: {names}"
+        )));
     }
     Ok(reader.into_records().map(move |record| {
         let record = record.map_err(&wrong)?;
@@ -189,7 +208,8 @@ fn json_rows(path: &Path) -> Result<impl Iterator<Item = Result<Row>> + use<>> {
     let path = path.to_path_buf();
     let file = File::open(&path).map_err(Error::io(&path))?;
     let lines = BufReader::new(file).lines().enumerate();
-    let lines = lines.filter(|(_, line)| line.as_ref().map_or(true, |text| !text.trim().is_empty()));
+    let lines =
+        lines.filter(|(_, line)| line.as_ref().map_or(true, |text| !text.trim().is_empty()));
     Ok(lines.map(move |(number, line)| {
         let line = line.map_err(Error::io(&path))?;
         let place = format!("{}:{}", path.display(), number + 1);
@@ -255,7 +275,10 @@ mod tests {
         let lines = "{\"photo\":\"a.jpg\",\"likes\":5,\"followers\":100,\"user\":\"ann\",\"created\":\"2026-09-01T00:00:00Z\"}\n\n\
             {\"url\":\"http://h/b.jpg\",\"like_count\":7,\"owner\":{\"username\":\"bob\",\"id\":3},\"followers_count\":200,\"timestamp\":1788264000}\n";
         std::fs::write(&jsonl, lines).expect("room");
-        let want = [("ann".to_string(), 100, 5, Some(1_788_220_800)), ("bob".to_string(), 200, 7, Some(1_788_264_000))];
+        let want = [
+            ("ann".to_string(), 100, 5, Some(1_788_220_800)),
+            ("bob".to_string(), 200, 7, Some(1_788_264_000)),
+        ];
         let store = collected(Kind::Csv, &csv).expect("rows");
         assert_eq!(rows(&store), want);
         assert_eq!(store.number("SELECT photos FROM counts").expect("one"), 1);
@@ -281,13 +304,17 @@ mod tests {
     #[test]
     fn a_folder_with_json_beside() {
         let folder = tempfile::tempdir().expect("a folder");
-        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("room");
+        let write =
+            |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("room");
         write("a.jpg", "x");
         write("a.jpg.json", "{\"likes\": 3, \"followers\": 50, \"username\": \"ann\"}");
         write("b.png", "x");
         write("b.json", "{\"likes\": 4, \"followers\": 60, \"username\": \"bob\"}");
         write("c.jpg", "x");
         let store = collected(Kind::Folder, folder.path()).expect("rows");
-        assert_eq!(rows(&store), [("ann".to_string(), 50, 3, None), ("bob".to_string(), 60, 4, None)]);
+        assert_eq!(
+            rows(&store),
+            [("ann".to_string(), 50, 3, None), ("bob".to_string(), 60, 4, None)]
+        );
     }
 }

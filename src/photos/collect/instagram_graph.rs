@@ -104,7 +104,8 @@ mod tests {
     #[test]
     fn media_become_photos() {
         let owner: Account =
-            serde_json::from_value(json!({ "id": "1", "username": "us", "followers_count": 900 })).expect("one");
+            serde_json::from_value(json!({ "id": "1", "username": "us", "followers_count": 900 }))
+                .expect("one");
         let media = |value| found(serde_json::from_value(value).expect("media"), &owner);
         let photo = media(json!({
             "id": "5", "media_type": "CAROUSEL_ALBUM", "media_url": "https://c/5.jpg", "permalink": "https://i/5",

@@ -73,12 +73,8 @@ pub(super) async fn page(asker: &Asker<'_>, cursor: Option<&str>) -> Result<Page
     if let Some(next) = cursor {
         url.query_pairs_mut().append_pair("max_tag_id", next);
     }
-    let asked = asker.web.json::<Answer<Vec<Media>>>(
-        &url,
-        &asker.rotation,
-        Shown::Parameter,
-        asker.note,
-    );
+    let asked =
+        asker.web.json::<Answer<Vec<Media>>>(&url, &asker.rotation, Shown::Parameter, asker.note);
     let (answer, _) = asked.await.map_err(failed)?;
     let mut page = Page { next: answer.pagination.next_max_tag_id, ..Page::default() };
     for media in answer.data {
@@ -110,7 +106,8 @@ pub(super) async fn followers(
     watch: &dyn Watch,
 ) -> Result<()> {
     let unknown: Vec<(i64, String)> = store.read(|db| {
-        let query = "SELECT id, native FROM users WHERE followers IS NULL AND hidden IS NULL ORDER BY id";
+        let query =
+            "SELECT id, native FROM users WHERE followers IS NULL AND hidden IS NULL ORDER BY id";
         let mut query = db.prepare(query)?;
         query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
     })?;
@@ -158,7 +155,10 @@ mod tests {
         assert_eq!(answer.pagination.next_max_tag_id.as_deref(), Some("1013"));
         let photos: Vec<Option<Found>> = answer.data.into_iter().map(found).collect();
         let first = photos[0].as_ref().expect("a photo");
-        assert_eq!((first.likes, first.created, first.url.as_str()), (15, Some(1_441_000_000), "http://i/a.jpg"));
+        assert_eq!(
+            (first.likes, first.created, first.url.as_str()),
+            (15, Some(1_441_000_000), "http://i/a.jpg")
+        );
         assert_eq!(photos[1], None);
     }
 }

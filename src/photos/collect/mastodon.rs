@@ -135,9 +135,18 @@ mod tests {
     #[test]
     fn a_status_becomes_a_photo() {
         let photo = status(|_| ()).expect("a photo");
-        assert_eq!((photo.native.as_str(), photo.likes, photo.owner.followers), ("109", 31, Some(250)));
-        assert_eq!((photo.url.as_str(), photo.created), ("https://host/p.jpg", Some(1_788_264_000)));
-        assert_eq!(status(|s| s["account"]["followers_count"] = json!(-1)).expect("one").owner.followers, None);
+        assert_eq!(
+            (photo.native.as_str(), photo.likes, photo.owner.followers),
+            ("109", 31, Some(250))
+        );
+        assert_eq!(
+            (photo.url.as_str(), photo.created),
+            ("https://host/p.jpg", Some(1_788_264_000))
+        );
+        assert_eq!(
+            status(|s| s["account"]["followers_count"] = json!(-1)).expect("one").owner.followers,
+            None
+        );
     }
 
     #[test]

@@ -272,7 +272,8 @@ pub fn collect(
 fn summary(store: &Store) -> Result<String> {
     let photos = store.number("SELECT count(*) FROM photos")?;
     let users = store.number("SELECT count(*) FROM users")?;
-    let left = store.number("SELECT coalesce(sum(photos), 0) FROM counts WHERE stage = 'collect'")?;
+    let left =
+        store.number("SELECT coalesce(sum(photos), 0) FROM counts WHERE stage = 'collect'")?;
     Ok(format!("{photos} photos of {users} users; {left} left out"))
 }
 

@@ -42,7 +42,10 @@ pub(super) fn check(part: &Path, base: &Path) -> Result<std::result::Result<Chec
         Err(e) => {
             let reason = e.to_string();
             let shown = part.display().to_string();
-            return discard(part, reason.replace(&format!("{shown}: "), "").replace(&shown, "the file"));
+            return discard(
+                part,
+                reason.replace(&format!("{shown}: "), "").replace(&shown, "the file"),
+            );
         }
     };
     let file = base.with_extension(ending);

@@ -144,7 +144,11 @@ impl Fetcher {
         let from = match content_range(response.headers()) {
             Some((first, _)) if response.status() == StatusCode::PARTIAL_CONTENT => {
                 if first != have {
-                    return Err(Failure::Passing(format!("{}: another range than asked for", plain(url)), None).into());
+                    return Err(Failure::Passing(
+                        format!("{}: another range than asked for", plain(url)),
+                        None,
+                    )
+                    .into());
                 }
                 have
             }
@@ -159,9 +163,14 @@ impl Fetcher {
     /// Refuses by the headers what would be refused in the end.
     fn check_headers(&self, url: &Url, response: &Response) -> Result<(), Failure> {
         let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-        if let Some(kind) = kind.filter(|kind| kind.starts_with("text/") || kind.starts_with("video/")) {
+        if let Some(kind) =
+            kind.filter(|kind| kind.starts_with("text/") || kind.starts_with("video/"))
+        {
             // What a proxy or an overloaded server shows for a while.
-            return Err(Failure::Passing(format!("{}: {kind} instead of a picture", plain(url)), None));
+            return Err(Failure::Passing(
+                format!("{}: {kind} instead of a picture", plain(url)),
+                None,
+            ));
         }
         match response.content_length() {
             Some(bytes) if bytes > self.max_bytes => {
@@ -172,7 +181,13 @@ impl Fetcher {
     }
 
     /// Writes a body behind the first `from` bytes.
-    async fn receive(&self, url: &Url, mut response: Response, part: &Path, from: u64) -> Result<(), Fault> {
+    async fn receive(
+        &self,
+        url: &Url,
+        mut response: Response,
+        part: &Path,
+        from: u64,
+    ) -> Result<(), Fault> {
         let disk = |e| Fault::Disk(Error::io(part)(e));
         let mut file = open(part, from).await.map_err(disk)?;
         let mut bytes = from;
@@ -188,7 +203,9 @@ impl Fetcher {
             let Some(next) = next else { break };
             bytes += next.len() as u64;
             if bytes > self.max_bytes {
-                return Err(Failure::Lasting(format!("{}: more bytes than allowed", plain(url))).into());
+                return Err(
+                    Failure::Lasting(format!("{}: more bytes than allowed", plain(url))).into()
+                );
             }
             file.write_all(&next).await.map_err(disk)?;
         }

@@ -69,7 +69,9 @@ impl Settings {
         match () {
             () if !(1..=1024).contains(&self.workers) => wrong("workers: 1 to 1024"),
             () if !(1..=1024).contains(&self.per_host) => wrong("per_host: 1 to 1024"),
-            () if !(self.rate >= 0.0 && self.rate <= 1e6) => wrong("rate: photos a second, from 0 on"),
+            () if !(self.rate >= 0.0 && self.rate <= 1e6) => {
+                wrong("rate: photos a second, from 0 on")
+            }
             () if self.max_bytes == 0 => wrong("max_bytes: above 0"),
             () => Ok(()),
         }
@@ -137,7 +139,8 @@ pub fn download(
 
 fn summary(store: &Store) -> Result<String> {
     let count = |what: &str| {
-        let query = "SELECT count(*) FROM downloads JOIN labels USING (photo) WHERE removed IS NULL AND";
+        let query =
+            "SELECT count(*) FROM downloads JOIN labels USING (photo) WHERE removed IS NULL AND";
         store.number(&format!("{query} {what}"))
     };
     Ok(format!(
@@ -175,7 +178,8 @@ async fn fetch_all(
         while running < 2 * settings.workers {
             let Some(wanted) = queue.next(writer.store)? else { break };
             let host = fetch::host(&wanted.url);
-            let host = hosts.entry(host).or_insert_with(|| Arc::new(Semaphore::new(settings.per_host)));
+            let host =
+                hosts.entry(host).or_insert_with(|| Arc::new(Semaphore::new(settings.per_host)));
             let task = Task {
                 wanted,
                 folder: folder.to_path_buf(),

@@ -101,7 +101,10 @@ mod tests {
         assert_eq!(seconds(&[("retry-after", "7")]), Some(7.0));
         assert_eq!(seconds(&[date, ("retry-after", "Tue, 24 Nov 2026 10:01:30 GMT")]), Some(90.0));
         let used = ("x-ratelimit-remaining", "0");
-        assert_eq!(seconds(&[date, used, ("x-ratelimit-reset", "2026-11-24T10:05:00.000Z")]), Some(300.0));
+        assert_eq!(
+            seconds(&[date, used, ("x-ratelimit-reset", "2026-11-24T10:05:00.000Z")]),
+            Some(300.0)
+        );
         assert_eq!(seconds(&[date, used, ("x-ratelimit-reset", "1795514460")]), Some(60.0));
         assert_eq!(seconds(&[used, ("x-ratelimit-reset", "12")]), Some(12.0));
         assert_eq!(seconds(&[used]), Some(60.0));
@@ -125,7 +128,10 @@ mod tests {
         let next = |value| next_link(&headers(&[("link", value)]));
         let both = "<https://a/b?max_id=7>; rel=\"next\", <https://a/b?min_id=9>; rel=\"prev\"";
         assert_eq!(next(both).as_deref(), Some("https://a/b?max_id=7"));
-        assert_eq!(next("<https://a/b>; title=x; rel=\"last next\"").as_deref(), Some("https://a/b"));
+        assert_eq!(
+            next("<https://a/b>; title=x; rel=\"last next\"").as_deref(),
+            Some("https://a/b")
+        );
         assert_eq!(next("<https://a/b>; rel=prev"), None);
         assert_eq!(next("https://a/b; rel=next"), None);
         let range = |value| content_range(&headers(&[("content-range", value)]));

@@ -243,8 +243,12 @@ fn parse<T: DeserializeOwned>(url: &Url, bytes: &[u8]) -> std::result::Result<T,
     // A page of HTML with status 200 is what a proxy or an overloaded server shows for a while.
     serde_json::from_slice(bytes).map_err(|e| {
         let start = String::from_utf8_lossy(&bytes[..bytes.len().min(40)]).replace('\n', " ");
-        let kind = if start.trim_start().starts_with('<') { "a page of HTML" } else { "no such JSON" };
-        Failure::Passing(format!("{}: {kind} instead of what was asked for ({e})", plain(url)), None)
+        let kind =
+            if start.trim_start().starts_with('<') { "a page of HTML" } else { "no such JSON" };
+        Failure::Passing(
+            format!("{}: {kind} instead of what was asked for ({e})", plain(url)),
+            None,
+        )
     })
 }
 
@@ -281,7 +285,8 @@ fn causes(error: &dyn std::error::Error) -> String {
 
 /// Reads an address.
 pub fn parse_url(text: &str) -> Result<Url> {
-    let wrong = |reason: &str| Error::Invalid(format!("'{text}' is no address of the web: {reason}"));
+    let wrong =
+        |reason: &str| Error::Invalid(format!("'{text}' is no address of the web: {reason}"));
     let url = Url::parse(text).map_err(|e| wrong(&e.to_string()))?;
     match url.scheme() {
         "http" | "https" if url.has_host() => Ok(url),
@@ -302,12 +307,8 @@ mod tests {
 
     #[test]
     fn waits_grow_and_differ() {
-        let manners = Manners {
-            rate: 0.0,
-            contact: "mailto:a@b".into(),
-            tries: 3,
-            patience: Duration::ZERO,
-        };
+        let manners =
+            Manners { rate: 0.0, contact: "mailto:a@b".into(), tries: 3, patience: Duration::ZERO };
         let web = Web::new(manners).expect("a client");
         for tries in 0..12 {
             let most = 250 * 2u128.pow(tries.min(8));

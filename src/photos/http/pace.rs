@@ -3,6 +3,10 @@
 use std::sync::Mutex;
 use tokio::time::{Duration, Instant, sleep_until};
 
+/// How much further apart turns are than the rate asks for: calls of one second may be nearer to one another where they
+/// arrive than where they left, and still are no more than the rate.
+const MARGIN: f64 = 1.02;
+
 /// Turns at least so far apart, whoever takes them: no bursts, so that no window of time holds more than its
 /// share.
 pub struct Pace {
@@ -20,7 +24,8 @@ struct Times {
 impl Pace {
     /// At most `rate` turns a second; without bound where it is 0.
     pub fn new(rate: f64) -> Self {
-        let apart = if rate > 0.0 { Duration::from_secs_f64(1.0 / rate) } else { Duration::ZERO };
+        let apart = if rate > 0.0 { MARGIN / rate } else { 0.0 };
+        let apart = Duration::from_secs_f64(apart);
         let now = Instant::now();
         Self { apart, times: Mutex::new(Times { next: now, quiet: now }) }
     }

@@ -48,7 +48,9 @@ pub fn tokens(variable: Option<&str>, file: Option<&Path>) -> Result<Vec<Token>>
     let words = text.split([',', '\n', '\r']).map(str::trim).filter(|word| !word.is_empty());
     let tokens: Vec<Token> = words.map(|word| Token(word.to_string())).collect();
     match tokens.iter().find(|token| !token.0.bytes().all(|b| b.is_ascii_graphic())) {
-        Some(_) => Err(Error::Invalid(format!("{from}: a token has characters that none can have"))),
+        Some(_) => {
+            Err(Error::Invalid(format!("{from}: a token has characters that none can have")))
+        }
         None if tokens.is_empty() => Err(Error::Invalid(format!("{from}: holds no token"))),
         None => Ok(tokens),
     }

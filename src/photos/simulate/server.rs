@@ -341,7 +341,8 @@ async fn media_of(
     let shape = |s: &Status| shapes::instagram_graph(&shared.base, s);
     let data: Vec<Value> = statuses.iter().map(shape).collect();
     let link = format!("{}/graph/{id}/media?access_token=hidden", shared.base);
-    let paging = next.map_or(json!({}), |n| json!({ "cursors": { "after": n.to_string() }, "next": link }));
+    let paging =
+        next.map_or(json!({}), |n| json!({ "cursors": { "after": n.to_string() }, "next": link }));
     Json(json!({ "data": data, "paging": paging })).into_response()
 }
 
@@ -390,8 +391,7 @@ fn jpeg(world: &World, status: &Status) -> Bytes {
     let quality = if status.copied { 70 } else { 88 };
     let mut encoder = image::codecs::jpeg::JpegEncoder::new_with_quality(&mut bytes, quality);
     let (width, height) = (picture.width as u32, picture.height as u32);
-    let encoded =
-        encoder.encode(&picture.data, width, height, image::ExtendedColorType::Rgb8);
+    let encoded = encoder.encode(&picture.data, width, height, image::ExtendedColorType::Rgb8);
     encoded.expect("a drawing has its size and memory takes it");
     bytes.into()
 }

@@ -26,7 +26,9 @@ pub(super) fn mastodon(world: &World, base: &str, status: &Status) -> Value {
     let user = &world.users[status.user];
     let (native, name) = (status.native, &user.name);
     let media = match status.oddity {
-        Oddity::Video => json!([{ "id": "1", "type": "video", "url": format!("{base}/media/{native}.mp4") }]),
+        Oddity::Video => {
+            json!([{ "id": "1", "type": "video", "url": format!("{base}/media/{native}.mp4") }])
+        }
         _ => json!([{ "id": "1", "type": "image", "url": format!("{base}/media/{native}.jpg"),
             "description": "a drawn picture" }]),
     };

@@ -96,7 +96,8 @@ impl World {
     /// Fails where there is nobody, or no photo, or pictures are too small or too large to be drawn.
     pub fn new(settings: Settings) -> Result<Self> {
         let Settings { users, photos, side, gone, .. } = settings;
-        if users == 0 || photos == 0 || !(32..=4096).contains(&side) || !(0.0..=1.0).contains(&gone) {
+        if users == 0 || photos == 0 || !(32..=4096).contains(&side) || !(0.0..=1.0).contains(&gone)
+        {
             return Err(Error::Invalid(format!(
                 "a world of {users} users, {photos} photos of {side} pixels (32 to 4096), of which a share of {gone} is \
                  gone, cannot be"
@@ -196,8 +197,7 @@ fn status(
     let user = ((users.len() as f64) * rng.unit().powf(1.5)) as usize;
     let age = DAYS * 86_400.0 * (number as f64 + rng.unit()) / settings.photos as f64;
     let mut look = || rng.unit() as f32;
-    let looks =
-        Looks { warmth: look(), brightness: look(), saturation: look(), clutter: look() };
+    let looks = Looks { warmth: look(), brightness: look(), saturation: look(), clutter: look() };
     let kind = match rng.unit() {
         c if c < 0.62 => Kind::Portrait,
         c if c < 0.78 => Kind::Landscape,
@@ -239,7 +239,8 @@ mod tests {
 
     #[test]
     fn the_same_seed_gives_the_same_world() {
-        let world = |seed| World::new(Settings { seed, photos: 300, ..Settings::default() }).expect("one");
+        let world =
+            |seed| World::new(Settings { seed, photos: 300, ..Settings::default() }).expect("one");
         assert_eq!(world(4).statuses, world(4).statuses);
         assert_ne!(world(4).statuses, world(5).statuses);
         assert_eq!(world(4).truth().lines().count(), 301);
@@ -251,7 +252,8 @@ mod tests {
         let mut followers: Vec<f64> = world.users.iter().map(|u| u.followers as f64).collect();
         followers.sort_by(f64::total_cmp);
         let mean = followers.iter().sum::<f64>() / followers.len() as f64;
-        let spread = followers.iter().map(|f| (f - mean).powi(2)).sum::<f64>() / followers.len() as f64;
+        let spread =
+            followers.iter().map(|f| (f - mean).powi(2)).sum::<f64>() / followers.len() as f64;
         let median = followers[2500];
         // Celebrities: the standard deviation is a multiple of the mean, and the mean of the median.
         assert!((150.0..260.0).contains(&median) && mean > 5.0 * median, "{median} {mean}");
@@ -265,7 +267,12 @@ mod tests {
         let status = &world.statuses[17];
         assert_eq!(world.appeal(&status.native.to_string()), Some(status.appeal));
         assert_eq!(world.appeal("x"), None);
-        assert!(world.statuses.windows(2).all(|w| w[0].native > w[1].native && w[0].created > w[1].created));
+        assert!(
+            world
+                .statuses
+                .windows(2)
+                .all(|w| w[0].native > w[1].native && w[0].created > w[1].created)
+        );
         assert!(World::new(Settings { users: 0, ..Settings::default() }).is_err());
     }
 }

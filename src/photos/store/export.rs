@@ -93,7 +93,9 @@ pub fn export(store: &Store, table: &Table, path: &Path) -> Result<usize> {
         Some("parquet") => parquet_bytes,
         _ => {
             let path = path.display();
-            return Err(Error::Invalid(format!("{path}: tables are written as .csv, .jsonl or .parquet")));
+            return Err(Error::Invalid(format!(
+                "{path}: tables are written as .csv, .jsonl or .parquet"
+            )));
         }
     };
     let columns = store.read(|db| {
@@ -186,7 +188,8 @@ fn parquet_bytes(table: &Columns) -> std::result::Result<Vec<u8>, String> {
         Ok(Arc::new(builder.with_logical_type(text).build()?))
     };
     let write = || -> parquet::errors::Result<Vec<u8>> {
-        let fields = table.names.iter().zip(&kinds).map(field).collect::<parquet::errors::Result<_>>()?;
+        let fields =
+            table.names.iter().zip(&kinds).map(field).collect::<parquet::errors::Result<_>>()?;
         let schema = Type::group_type_builder("likenet").with_fields(fields).build()?;
         let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
         let mut out = SerializedFileWriter::new(vec![], Arc::new(schema), Arc::new(properties))?;
@@ -277,14 +280,22 @@ mod tests {
             read("csv"),
             "user,native,name,followers,hidden\n1,n1,\"ann, \"\"the\"\" first\",10,\n2,n2,bob,,\n"
         );
-        let second = "{\"user\":2,\"native\":\"n2\",\"name\":\"bob\",\"followers\":null,\"hidden\":null}";
-        let line: Json = serde_json::from_str(read("jsonl").lines().nth(1).expect("a line")).expect("JSON");
+        let second =
+            "{\"user\":2,\"native\":\"n2\",\"name\":\"bob\",\"followers\":null,\"hidden\":null}";
+        let line: Json =
+            serde_json::from_str(read("jsonl").lines().nth(1).expect("a line")).expect("JSON");
         assert_eq!(line, serde_json::from_str::<Json>(second).expect("JSON"));
         let file = std::fs::File::open(path("parquet")).expect("a file");
         let reader = SerializedFileReader::new(file).expect("Parquet");
-        let rows: Vec<String> =
-            reader.get_row_iter(None).expect("rows").map(|r| r.expect("a row").to_string()).collect();
-        assert!(rows[0].contains("ann, \\\"the\\\" first") || rows[0].contains("ann, \"the\" first"), "{rows:?}");
+        let rows: Vec<String> = reader
+            .get_row_iter(None)
+            .expect("rows")
+            .map(|r| r.expect("a row").to_string())
+            .collect();
+        assert!(
+            rows[0].contains("ann, \\\"the\\\" first") || rows[0].contains("ann, \"the\" first"),
+            "{rows:?}"
+        );
         assert!(rows[1].contains("followers: null"), "{rows:?}");
     }
 }

@@ -101,7 +101,8 @@ mod tests {
             let query = format!("SELECT count(*) FROM {table}");
             assert_eq!(store.number(&query).expect("a count"), 1, "{table}");
         }
-        let left = "SELECT (SELECT count(*) FROM scores) + (SELECT count(duplicate_of) FROM downloads)";
+        let left =
+            "SELECT (SELECT count(*) FROM scores) + (SELECT count(duplicate_of) FROM downloads)";
         assert_eq!(store.number(left).expect("a count"), 0);
         assert!(!folder.path().join("1.jpg").exists() && folder.path().join("2.jpg").exists());
         assert!(store.read(|db| is_forgotten(db, "n1")).expect("known"));
