@@ -65,7 +65,9 @@ impl Settings {
         let wrong = |what: &str| Err(Error::Invalid(format!("[prepare] {what}")));
         match () {
             () if !(self.min_age >= 0.0 && self.min_age < 1e6) => wrong("min_age: days, from 0 on"),
-            () if !(self.deviations > 0.0) => wrong("deviations: above 0"),
+            () if self.deviations.is_nan() || self.deviations <= 0.0 => {
+                wrong("deviations: above 0")
+            }
             () if !(0.0..1.0).contains(&self.drop_middle) => wrong("drop_middle: a share, below 1"),
             () if !(self.test > 0.0 && self.test < 1.0) => wrong("test: a share, between 0 and 1"),
             () => Ok(()),
@@ -87,15 +89,19 @@ pub struct Cuts {
 impl Cuts {
     /// The cuts of users with these followers. Without any spread nobody is cut off.
     pub fn of(followers: &[u64], scale: Scale, deviations: f64) -> Self {
-        let (there, back): (fn(f64) -> f64, fn(f64) -> f64) = match scale {
-            Scale::Log => (|f| (f + 1.0).ln(), |v| v.exp() - 1.0),
-            Scale::Linear => (|f| f, |v| v),
+        let there = |followers: f64| match scale {
+            Scale::Log => followers.ln_1p(),
+            Scale::Linear => followers,
+        };
+        let back = |value: f64| match scale {
+            Scale::Log => value.exp_m1(),
+            Scale::Linear => value,
         };
         let values: Vec<f64> = followers.iter().map(|&f| there(f as f64)).collect();
         let (middle, spread) = (median(&values), mad_normal(&values));
-        if !(spread > 0.0) {
-            let all = Self { median: back(middle), low: 0.0, high: f64::MAX };
-            return if middle.is_nan() { Self { median: 0.0, ..all } } else { all };
+        if followers.is_empty() || spread <= 0.0 {
+            let median = if followers.is_empty() { 0.0 } else { back(middle) };
+            return Self { median, low: 0.0, high: f64::MAX };
         }
         let (low, high) = (middle - deviations * spread, middle + deviations * spread);
         Self { median: back(middle), low: back(low).max(0.0), high: back(high) }

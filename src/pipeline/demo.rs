@@ -1,12 +1,12 @@
 //! The whole study on a simulated network. Flows in: a folder. Flows out: everything that a study leaves there.
 
-use super::config::Config;
+use super::config::{Config, Report};
 use super::gallery;
 use super::project::Project;
 use super::stage::{Progress, run};
 use crate::error::{Error, Result};
-use crate::photos::collect::Kind;
 use crate::photos::simulate::{Faults, Options, Server, Settings, World};
+use crate::photos::{collect, download};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -82,17 +82,23 @@ fn write(folder: &Path, name: &str, text: &str) -> Result<()> {
 }
 
 fn config(server: &Server, demo: &Demo) -> Config {
-    let mut config = Config::default();
-    config.folder = "data".into();
-    config.collect.source = Kind::Mastodon;
-    config.collect.url = server.url().into();
-    config.collect.tag = "me".into();
-    config.collect.contact = "mailto:demo@localhost".into();
-    config.collect.rate = 100.0;
-    config.collect.most = demo.photos as u64;
-    config.download.rate = 0.0;
-    config.download.per_host = 8;
-    config.report.title = "Which photos are liked: a simulated network".into();
-    config.report.truth = "truth.csv".into();
-    config
+    Config {
+        folder: "data".into(),
+        collect: collect::Settings {
+            source: collect::Kind::Mastodon,
+            url: server.url().into(),
+            tag: "me".into(),
+            contact: "mailto:demo@localhost".into(),
+            rate: 100.0,
+            most: demo.photos as u64,
+            ..Default::default()
+        },
+        download: download::Settings { rate: 0.0, per_host: 8, ..Default::default() },
+        report: Report {
+            title: "Which photos are liked: a simulated network".into(),
+            truth: "truth.csv".into(),
+            ..Default::default()
+        },
+        ..Default::default()
+    }
 }

@@ -38,6 +38,17 @@ struct Judged {
     accuracy: f64,
 }
 
+/// A row of the comparison.
+struct Compared {
+    set: String,
+    blob: String,
+    copies: bool,
+    way: String,
+    c: Option<f64>,
+    ap: f64,
+    spread: f64,
+}
+
 /// All that the page is made from.
 struct Findings<'a> {
     project: &'a Project,
@@ -274,38 +285,31 @@ impl Findings<'_> {
 
     /// The comparison: sets, blobs and copies down, ways to learn across.
     fn compared(&self) -> Result<Section> {
-        let rows: Vec<(String, String, bool, String, Option<f64>, f64, f64)> =
-            self.project.store.read(|db| {
-                let mut query = db.prepare(
-                    "SELECT photos, features, mirrored, method, c, ap, ap_spread FROM comparisons
+        let rows: Vec<Compared> = self.project.store.read(|db| {
+            let mut query = db.prepare(
+                "SELECT photos, features, mirrored, method, c, ap, ap_spread FROM comparisons
                      ORDER BY photos = 'people' DESC, features, mirrored, ap DESC",
-                )?;
-                let row = |r: &rusqlite::Row| {
-                    let (set, blob, copies, way) = (r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?);
-                    Ok((set, blob, copies, way, r.get(4)?, r.get(5)?, r.get(6)?))
-                };
-                query.query_map([], row)?.collect()
-            })?;
-        let mut table = Table::new(&["features", "linear SVM", "C", "random forest", "SVM by SGD"]);
-        let mut keys: Vec<(&str, &str, bool)> = vec![];
-        for (set, blob, copies, ..) in &rows {
-            if !keys.contains(&(set.as_str(), blob.as_str(), *copies)) {
-                keys.push((set, blob, *copies));
-            }
-        }
-        for (set, blob, copies) in keys {
-            let own: Vec<_> =
-                rows.iter().filter(|r| r.0 == set && r.1 == blob && r.2 == copies).collect();
-            let cell = |ap: f64, spread: f64| format!("{ap:.3} ± {spread:.3}");
-            // Rows come best first.
-            let linear = own.iter().find(|r| r.4.is_some());
-            let named = |name: &str| {
-                own.iter().find(|r| r.3 == name).map_or(String::new(), |r| cell(r.5, r.6))
+            )?;
+            let row = |r: &rusqlite::Row| {
+                let (set, blob, copies, way) = (r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?);
+                let (c, ap, spread) = (r.get(4)?, r.get(5)?, r.get(6)?);
+                Ok(Compared { set, blob, copies, way, c, ap, spread })
             };
+            query.query_map([], row)?.collect()
+        })?;
+        let mut table = Table::new(&["features", "linear SVM", "C", "random forest", "SVM by SGD"]);
+        // Rows come best first.
+        let alike =
+            |a: &Compared, b: &Compared| a.set == b.set && a.blob == b.blob && a.copies == b.copies;
+        for own in rows.chunk_by(alike) {
+            let cell = |r: &Compared| format!("{:.3} ± {:.3}", r.ap, r.spread);
+            let linear = own.iter().find(|r| r.c.is_some());
+            let named = |name: &str| own.iter().find(|r| r.way == name).map_or(String::new(), cell);
+            let Compared { set, blob, copies, .. } = &own[0];
             table.rows.push(vec![
-                format!("{set}: {blob}, {}", if copies { "flipped + normal" } else { "normal" }),
-                linear.map_or(String::new(), |r| cell(r.5, r.6)),
-                linear.and_then(|r| r.4).map_or(String::new(), |c| format!("{c:e}")),
+                format!("{set}: {blob}, {}", if *copies { "flipped + normal" } else { "normal" }),
+                linear.map_or(String::new(), cell),
+                linear.and_then(|r| r.c).map_or(String::new(), |c| format!("{c:e}")),
                 named("random forest"),
                 named("SVM by SGD"),
             ]);

@@ -137,7 +137,7 @@ mod tests {
     fn what_is_no_picture_goes() {
         let folder = tempfile::tempdir().expect("a folder");
         let (part, base) = (folder.path().join("1.part"), folder.path().join("1"));
-        let mut said = |bytes: &[u8]| {
+        let said = |bytes: &[u8]| {
             fs::write(&part, bytes).expect("room");
             let reason = check(&part, &base).expect("a disk").expect_err("no picture");
             assert!(!part.exists());
