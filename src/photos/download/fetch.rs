@@ -8,10 +8,13 @@ use crate::error::Error;
 use crate::photos::http::{Failure, Web, content_range, failure, parse_url, plain};
 use reqwest::header::{CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_RANGE, LAST_MODIFIED, RANGE};
 use reqwest::{Response, StatusCode, Url};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 use tokio::fs::{self, File, OpenOptions};
 use tokio::io::AsyncWriteExt;
+use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
 /// Fetches files.
@@ -19,7 +22,7 @@ pub(super) struct Fetcher {
     web: Web,
     max_bytes: u64,
     /// When each host last answered.
-    heard: std::sync::Mutex<std::collections::HashMap<String, Instant>>,
+    heard: Mutex<HashMap<String, Instant>>,
 }
 
 /// What a fetch came to.
@@ -28,6 +31,12 @@ pub(super) enum Fetched {
     Whole(PathBuf),
     /// Why there is none.
     Not(String),
+}
+
+/// How many may fetch at once: from one host, and in all.
+pub(super) struct Places {
+    pub host: Arc<Semaphore>,
+    pub all: Arc<Semaphore>,
 }
 
 /// Why a try failed.
@@ -49,11 +58,11 @@ pub(super) fn host(url: &str) -> String {
 
 impl Fetcher {
     pub fn new(web: Web, max_bytes: u64) -> Self {
-        Self { web, max_bytes, heard: std::sync::Mutex::default() }
+        Self { web, max_bytes, heard: Mutex::default() }
     }
 
     /// Fetches an address, or copies a file of this machine, into `base` with the ending `.part`.
-    pub async fn fetch(&self, url: &str, base: &Path) -> Result<Fetched, Halt> {
+    pub async fn fetch(&self, url: &str, base: &Path, places: &Places) -> Result<Fetched, Halt> {
         let part = base.with_extension("part");
         if let Some(folder) = base.parent() {
             fs::create_dir_all(folder).await.map_err(|e| Halt::Disk(Error::io(folder)(e)))?;
@@ -65,7 +74,7 @@ impl Fetcher {
             return Ok(Fetched::Not("its address is none of the web".into()));
         };
         let etag = base.with_extension("etag");
-        let fetched = self.insist(&url, &part, &etag).await;
+        let fetched = self.insist(&url, &part, &etag, places).await;
         if !matches!(fetched, Err(Halt::Unreachable(_))) {
             fs::remove_file(&etag).await.ok();
         }
@@ -90,10 +99,23 @@ impl Fetcher {
     }
 
     /// Tries until there is a file or no hope. Waits that a server asks for, and silence of a host, are no tries.
-    async fn insist(&self, url: &Url, part: &Path, etag: &Path) -> Result<Fetched, Halt> {
+    async fn insist(
+        &self,
+        url: &Url,
+        part: &Path,
+        etag: &Path,
+        places: &Places,
+    ) -> Result<Fetched, Halt> {
         let (mut tries, begun) = (0, Instant::now());
         loop {
-            let failure = match self.attempt(url, part, etag).await {
+            let tried = {
+                // The host's place first: who waits for a host holds no place of the others. Who waits for the next try
+                // holds none.
+                let _host = places.host.acquire().await;
+                let _place = places.all.acquire().await;
+                self.attempt(url, part, etag).await
+            };
+            let failure = match tried {
                 Ok(()) => return Ok(Fetched::Whole(part.to_path_buf())),
                 Err(Fault::Disk(error)) => return Err(Halt::Disk(error)),
                 Err(Fault::Failed(failure)) => failure,
@@ -125,7 +147,7 @@ impl Fetcher {
         }
     }
 
-    fn heard(&self) -> std::sync::MutexGuard<'_, std::collections::HashMap<String, Instant>> {
+    fn heard(&self) -> MutexGuard<'_, HashMap<String, Instant>> {
         self.heard.lock().unwrap_or_else(|e| e.into_inner())
     }
 

@@ -17,7 +17,7 @@ use super::store::Store;
 use super::watch::Watch;
 use crate::error::{Error, Result};
 use check::{Checked, check};
-use fetch::{Fetched, Fetcher};
+use fetch::{Fetched, Fetcher, Places};
 use rusqlite::params;
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, VecDeque};
@@ -252,13 +252,8 @@ impl Task {
     async fn run(self) -> std::result::Result<Done, Halt> {
         let id = self.wanted.id;
         let base = self.folder.join(below(id));
-        let fetched = {
-            // The host's place first: who waits for a host holds no place of the others.
-            let _host = self.host.acquire().await;
-            let _place = self.all.acquire().await;
-            self.fetcher.fetch(&self.wanted.url, &base).await
-        };
-        let file = match fetched {
+        let places = Places { host: self.host, all: self.all };
+        let file = match self.fetcher.fetch(&self.wanted.url, &base, &places).await {
             Ok(Fetched::Whole(file)) => file,
             Ok(Fetched::Not(reason)) => return Ok(Done { id, result: Err(reason) }),
             Err(halt) => return Err(halt),

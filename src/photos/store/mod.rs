@@ -1,7 +1,7 @@
 //! One SQLite file that knows users, photos, downloads, faces, labels, scores and how far each stage is.
 //!
 //! Flows in: changes, each a transaction. Flows out: rows. `docs/formats.md` describes the tables for other
-//! programs; [`migrate`] brings older files up to date. Each room writes the SQL of its own tables.
+//! programs; older files are brought up to date when they are opened. Each room writes the SQL of its own tables.
 
 mod export;
 mod forget;
