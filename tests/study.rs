@@ -238,6 +238,56 @@ fn the_second_run_is_refused_and_a_person_is_forgotten() {
     assert!(data.join("report.html").exists());
 }
 
+/// Drawn photos from the network, sorted by what they show.
+fn sorted(server: &Server, world: &World, folder: &Path) -> [PathBuf; 2] {
+    use likenet::photos::simulate::paint::Kind;
+    let folders = ["keep", "drop"].map(|name| folder.join(name));
+    folders.iter().for_each(|folder| std::fs::create_dir(folder).expect("room"));
+    let config = study(folder, &mastodon(server));
+    for stage in ["collect", "prepare", "download"] {
+        good(&[stage, text(&config)]);
+    }
+    for line in tables(&config)["photos"].lines().skip(1) {
+        let cells: Vec<&str> = line.split(',').collect();
+        let file = folder.join("data/photos").join(cells[13]);
+        if cells[12] == "done" {
+            let to = &folders[usize::from(world.kind(cells[1]) != Some(Kind::Portrait))];
+            std::fs::copy(&file, to.join(file.file_name().expect("a name"))).expect("a copy");
+        }
+    }
+    folders
+}
+
+#[test]
+fn a_classifier_of_people_is_learnt_from_sorted_photos() {
+    let settings = Settings { photos: 120, users: 30, side: 240, ..Settings::default() };
+    let world = Arc::new(World::new(settings).expect("a world"));
+    let server = Server::begin(world.clone(), Options::default()).expect("a server");
+    let folder = tempfile::tempdir().expect("a folder");
+    let [keep, drop] = sorted(&server, &world, folder.path());
+    let model = folder.path().join("people.safetensors");
+    let arguments =
+        ["filter", "train", "--keep", text(&keep), "--drop", text(&drop), "--out", text(&model)];
+    let said = String::from_utf8_lossy(&run(&arguments).stdout).into_owned();
+    let shares = |name: &str| -> Vec<f64> {
+        let line = said.lines().find(|line| line.starts_with(name)).expect("a line");
+        let cells = line[name.len()..].split_ascii_whitespace();
+        cells.take(2).map(|cell| cell.parse().expect("a share")).collect()
+    };
+    // Drawn portraits differ from the rest more than photos do: both filters are nearly perfect.
+    let faces = shares("a face");
+    let learnt = shares("the classifier, on photos that it has not seen");
+    assert!(faces.iter().chain(&learnt).all(|&share| share > 0.9), "{said}");
+    let own = folder.path().join("own");
+    std::fs::create_dir(&own).expect("room");
+    let config = study(&own, &mastodon(&server));
+    let mut toml = std::fs::read_to_string(&config).expect("text");
+    toml += &format!("[filter]\nby = 'classifier'\nclassifier = '{}'\n", text(&model));
+    std::fs::write(&config, toml).expect("room");
+    let said = good(&["run", text(&config)]);
+    assert!(said.contains("the classifier keeps"), "{said}");
+}
+
 #[test]
 fn commands_say_what_is_missing() {
     let folder = tempfile::tempdir().expect("a folder");

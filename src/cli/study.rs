@@ -285,13 +285,13 @@ pub fn init(args: &InitArgs) -> Result<Outcome> {
 }
 
 pub fn status(args: &StudyArgs) -> Result<Outcome> {
-    let project = Project::open(&args.config)?;
-    let mut table = Table::new(&["stage", "state", "seconds", "result"]);
-    for Status { stage, state, summary, seconds } in pipeline::status(&project)? {
-        let seconds = seconds.map_or(String::new(), |s| s.to_string());
-        table.rows.push(vec![stage.name().into(), state.into(), seconds, summary]);
-    }
-    print(&table.text())?;
+    let project = Project::look(&args.config)?;
+    let line = |Status { stage, state, summary, seconds }| {
+        let seconds = seconds.map_or(String::new(), |s: u64| format!("{s} s"));
+        format!("{:<9} {state:<16} {seconds:>7}  {summary}", stage.name()).trim_end().to_string()
+    };
+    let lines: Vec<String> = pipeline::status(&project)?.into_iter().map(line).collect();
+    print(&lines.join("\n"))?;
     Ok(Outcome::Done)
 }
 
@@ -307,7 +307,7 @@ pub fn export_table(args: &ExportArgs) -> Result<Outcome> {
         let names: Vec<&str> = tables().iter().map(|table| table.name).collect();
         Error::Invalid(format!("there is no table '{name}': {}", names.join(", ")))
     })?;
-    let project = Project::open(&args.study.config)?;
+    let project = Project::look(&args.study.config)?;
     let rows = export(&project.store, table, out)?;
     print(&format!("wrote {rows} rows of {name} to {}", out.display()))?;
     Ok(Outcome::Done)

@@ -7,6 +7,9 @@ use crate::photos::store::Store;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 
+/// The database.
+const STORE: &str = "likenet.db";
+
 /// An open study.
 pub struct Project {
     /// What it is to be.
@@ -17,8 +20,8 @@ pub struct Project {
     folder: PathBuf,
     /// The folder of the `likenet.toml`, from which its paths count.
     base: PathBuf,
-    /// Held as long as the study is open.
-    _lock: File,
+    /// Held as long as somebody is at work.
+    _lock: Option<File>,
 }
 
 impl Project {
@@ -31,10 +34,18 @@ impl Project {
         Self::new(config, base)
     }
 
+    /// Opens a study to look at it, also while somebody is at work there.
+    pub fn look(path: &Path) -> Result<Self> {
+        let config = Config::read(path)?;
+        let base = path.parent().unwrap_or(Path::new("")).to_path_buf();
+        let folder = made(&base, &config)?;
+        let store = Store::open(&folder.join(STORE))?;
+        Ok(Self { config, store, folder, base, _lock: None })
+    }
+
     /// Opens a study with these settings, whose paths count from `base`.
     pub fn new(config: Config, base: PathBuf) -> Result<Self> {
-        let folder = base.join(&config.folder);
-        std::fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
+        let folder = made(&base, &config)?;
         let path = folder.join("likenet.lock");
         let lock = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
         let lock = lock.map_err(Error::io(&path))?;
@@ -48,8 +59,8 @@ impl Project {
             }
             Err(TryLockError::Error(e)) => return Err(Error::io(&path)(e)),
         }
-        let store = Store::open(&folder.join("likenet.db"))?;
-        Ok(Self { config, store, folder, base, _lock: lock })
+        let store = Store::open(&folder.join(STORE))?;
+        Ok(Self { config, store, folder, base, _lock: Some(lock) })
     }
 
     /// A file or folder of the study.
@@ -78,6 +89,13 @@ impl Project {
     }
 }
 
+/// The study's folder, which is made unless it is there.
+fn made(base: &Path, config: &Config) -> Result<PathBuf> {
+    let folder = base.join(&config.folder);
+    std::fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
+    Ok(folder)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,8 +107,11 @@ mod tests {
         let first = open().expect("open");
         let said = open().err().expect("refused").to_string();
         assert!(said.contains("another likenet is at work"), "{said}");
+        std::fs::write(folder.path().join("likenet.toml"), "").expect("room");
+        Project::look(&folder.path().join("likenet.toml")).expect("looking is free");
         drop(first);
         open().expect("free again");
+        std::fs::remove_file(folder.path().join("likenet.toml")).expect("it was there");
         let missing = Project::open(&folder.path().join("likenet.toml")).err().expect("none");
         assert!(missing.to_string().contains("likenet init"));
     }

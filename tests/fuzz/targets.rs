@@ -22,7 +22,7 @@ use weights_tools::WeightsSource as _;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 15] = [
+pub const TARGETS: [Target; 16] = [
     ("prototxt", prototxt),
     ("caffemodel", caffemodel),
     ("binaryproto", binaryproto),
@@ -38,6 +38,7 @@ pub const TARGETS: [Target; 15] = [
     ("model", model),
     ("faces", faces),
     ("cascade", cascade),
+    ("study", study),
 ];
 
 /// Descriptions of networks and solvers: parsed, upgraded, printed, connected and planned.
@@ -301,3 +302,47 @@ pub fn cascade(data: &[u8]) {
         assert!(x >= 0 && y >= 0 && w > 0 && h > 0 && x + w <= 40 && y + h <= 30);
     }
 }
+
+/// What a study reads: the first byte says as what.
+#[cfg(feature = "study")]
+pub fn study(data: &[u8]) {
+    use likenet::photos::collect::{Kind, Settings, collect};
+    use likenet::photos::http::{content_range, next_link, wait};
+    use likenet::photos::{store::Store, watch::Silent};
+    use likenet::pipeline::Config;
+    use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+    let Some((&kind, data)) = data.split_first() else { return };
+    let table = |source: Kind, ending: &str| {
+        with_file(ending, data, |path| {
+            let settings = Settings { source, path: path.into(), ..Settings::default() };
+            let mut store = Store::in_memory().expect("a store");
+            if collect(&mut store, &settings, Path::new(""), &Silent).is_ok() {
+                let photos = store.number("SELECT count(*) FROM photos").expect("a number");
+                assert!(photos <= data.len() as u64, "{photos} photos from {} bytes", data.len());
+            }
+        });
+    };
+    match kind {
+        b'c' => table(Kind::Csv, ".csv"),
+        b'j' => table(Kind::Jsonl, ".jsonl"),
+        b'h' => {
+            let line = |line: &[u8]| {
+                let at = line.iter().position(|&b| b == b':')?;
+                let name = HeaderName::from_bytes(&line[..at]).ok()?;
+                Some((name, HeaderValue::from_bytes(&line[at + 1..]).ok()?))
+            };
+            let headers: HeaderMap = data.split(|&b| b == b'\n').filter_map(line).collect();
+            let wait = wait(&headers).map_or(0, |wait| wait.as_secs());
+            assert!(wait <= 3700, "a wait of {wait} s");
+            let _ = (next_link(&headers), content_range(&headers));
+        }
+        _ => {
+            let text = String::from_utf8_lossy(data);
+            let _ = Config::parse("likenet.toml", &text);
+        }
+    }
+}
+
+/// Nothing is read without the feature.
+#[cfg(not(feature = "study"))]
+pub fn study(_: &[u8]) {}
