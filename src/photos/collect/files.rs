@@ -4,7 +4,7 @@
 //! `likes`, `followers`, `user`, and, if known, `created` (seconds since 1970, or a date as 2026-09-01T12:00:00Z).
 //! Names that other programs write are understood too: `like_count`, `username`, `timestamp`, …
 
-use super::{Found, Kind, Owner, Page, Settings, keep};
+use super::{Found, Kind, Owner, Page, Settings, begin_again, keep};
 use crate::error::{Error, Result};
 use crate::image::list_pictures;
 use crate::photos::http::date;
@@ -38,6 +38,8 @@ pub(super) fn collect(
         Kind::Jsonl => Box::new(json_rows(path)?),
         _ => Box::new(folder_rows(path)?),
     };
+    // Read from the beginning, they are counted from the beginning.
+    begin_again(store)?;
     let mut writer = Writer { store, settings, page: Page::default(), done: 0, watch };
     for row in rows {
         if writer.is_full()? {

@@ -122,7 +122,7 @@ pub(super) async fn followers(
                 db.execute("UPDATE users SET followers = ?2 WHERE id = ?1", params![id, number])
             })?,
             // Private since, or gone.
-            Err(Failure::Lasting(reason)) if reason.contains(" 4") => store.change(|db| {
+            Err(Failure::Refused(400..500, _)) => store.change(|db| {
                 let photos = "SELECT count(*) FROM photos WHERE user = ?1";
                 let photos: u64 = db.query_row(photos, [id], |row| row.get(0))?;
                 count(db, "collect", 1, [("of users who hide their followers", photos)])?;

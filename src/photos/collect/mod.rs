@@ -312,8 +312,9 @@ fn keep(store: &mut Store, source: &str, page: Page, most: u64) -> Result<()> {
         let mut left_out = page.left_out;
         let mut have: u64 = db.query_row("SELECT count(*) FROM photos", [], |row| row.get(0))?;
         for found in &page.found {
+            // The rest of the page is there when more are asked for: the cursor stays before it.
             if have >= most {
-                break;
+                return Ok(());
             }
             if is_forgotten(db, &found.owner.native)? {
                 *left_out.entry("asked to be forgotten").or_default() += 1;
@@ -405,8 +406,12 @@ mod tests {
         keep(&mut store, "s", page(&["1", "2"], Some("x")), 4).expect("kept");
         assert_eq!(cursor(&store, "s").expect("one"), (Some("x".into()), false));
         keep(&mut store, "s", page(&["2", "3", "4", "5"], None), 4).expect("kept");
-        assert_eq!(cursor(&store, "s").expect("one"), (None, true));
+        assert_eq!(cursor(&store, "s").expect("one"), (Some("x".into()), false));
         assert_eq!(store.number("SELECT count(*) FROM photos").expect("four"), 4);
+        assert_eq!(store.number("SELECT photos FROM counts").expect("two"), 2);
+        keep(&mut store, "s", page(&["2", "3", "4", "5"], None), 5).expect("kept");
+        assert_eq!(cursor(&store, "s").expect("one"), (None, true));
+        assert_eq!(store.number("SELECT count(*) FROM photos").expect("five"), 5);
         assert_eq!(store.number("SELECT photos FROM counts").expect("four"), 4);
         assert_eq!(cursor(&store, "other").expect("none"), (None, false));
     }

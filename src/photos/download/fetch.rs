@@ -124,7 +124,9 @@ impl Fetcher {
                 self.heard().insert(host(url.as_str()), Instant::now());
             }
             match failure {
-                Failure::Lasting(reason) => return Ok(Fetched::Not(reason)),
+                Failure::Refused(_, reason) | Failure::Lasting(reason) => {
+                    return Ok(Fetched::Not(reason));
+                }
                 Failure::Unreachable(reason) => {
                     let heard = self.heard().get(&host(url.as_str())).copied();
                     let since = heard.map_or(begun, |heard| heard.max(begun));
@@ -155,7 +157,7 @@ impl Fetcher {
         let (have, headers) = resume(part, etag).await;
         let response = match self.web.get(url, None, headers).await {
             // The part here is not of the file there.
-            Err(Failure::Lasting(reason)) if have > 0 && reason.contains("416") => {
+            Err(Failure::Refused(416, reason)) if have > 0 => {
                 fs::remove_file(part).await.map_err(|e| Fault::Disk(Error::io(part)(e)))?;
                 return Err(Failure::Passing(reason, None).into());
             }

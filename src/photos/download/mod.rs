@@ -129,6 +129,13 @@ pub fn download(
     settings.check()?;
     std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
     let total = store.number("SELECT count(*) FROM labels WHERE removed IS NULL")?;
+    let web = store.number("SELECT count(*) FROM photos WHERE url LIKE 'http%'")?;
+    if web > 0 && contact.is_empty() {
+        return Err(Error::Invalid(
+            "[collect] contact: photos are fetched from servers; give an address where their administrators reach you"
+                .into(),
+        ));
+    }
     watch.begin("photos", Some(total));
     // A photo that a new preparation removed, or that failed for a time, is decided anew.
     store.change(|db| db.execute("DELETE FROM downloads WHERE state = 'failed'", []))?;

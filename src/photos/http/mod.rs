@@ -45,6 +45,8 @@ pub enum Failure {
     Unreachable(String),
     /// This time; another try may succeed, after a wait where the server named one.
     Passing(String, Option<Duration>),
+    /// The server's lasting no, with its status.
+    Refused(u16, String),
     /// Another try would fail as well.
     Lasting(String),
 }
@@ -53,7 +55,10 @@ impl Failure {
     /// Why, in words.
     pub fn reason(&self) -> &str {
         match self {
-            Self::Unreachable(reason) | Self::Passing(reason, _) | Self::Lasting(reason) => reason,
+            Self::Unreachable(reason)
+            | Self::Passing(reason, _)
+            | Self::Refused(_, reason)
+            | Self::Lasting(reason) => reason,
         }
     }
 }
@@ -143,7 +148,10 @@ impl Web {
         let passes = status.is_server_error()
             || status == StatusCode::TOO_MANY_REQUESTS
             || status == StatusCode::REQUEST_TIMEOUT;
-        Err(if passes { Failure::Passing(reason, wait) } else { Failure::Lasting(reason) })
+        Err(match passes {
+            true => Failure::Passing(reason, wait),
+            false => Failure::Refused(status.as_u16(), reason),
+        })
     }
 
     /// Asks for JSON until there is some, and gives it with the answer's headers.
@@ -190,7 +198,7 @@ impl Web {
                 Err(failure) => failure,
             };
             match failure {
-                Failure::Lasting(_) => return Err(failure),
+                Failure::Refused(..) | Failure::Lasting(_) => return Err(failure),
                 Failure::Passing(..) => {
                     tries += 1;
                     if tries >= self.manners.tries {
