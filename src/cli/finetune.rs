@@ -1,6 +1,5 @@
 //! `likenet finetune`
 
-use super::photos::unpack;
 use super::train::{RunArgs, train};
 use super::{Outcome, print};
 use likenet::net::{Head, Trained, architecture, architectures, trained};
@@ -100,7 +99,7 @@ pub fn run(args: &Args) -> Result<Outcome> {
         head = Some(written.head);
     }
     let weights = match (&args.base, &built_in) {
-        (None, Some(built_in)) => unpack(built_in, &args.out)?.weights,
+        (None, Some(built_in)) => built_in.unpack(&args.out)?.weights,
         (base, _) => base.clone().unwrap_or_default(),
     };
     let (settings, base) = (Settings::read(&solver)?, args.out.clone());

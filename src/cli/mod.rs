@@ -188,9 +188,7 @@ fn print(text: &str) -> Result<()> {
 
 /// Writes a file whole, or not at all.
 fn write(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
-    Ok(weights_tools::write_atomically(path, |out| {
-        out.write_all(bytes.as_ref()).map_err(weights_tools::Error::io(path, "write"))
-    })?)
+    Ok(weights_tools::write_file(path, bytes)?)
 }
 
 /// Prints a value as indented JSON.

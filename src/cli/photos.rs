@@ -8,7 +8,7 @@ use likenet::image::{
     ChannelOrder, Classifier, ClassifierOptions, Limits, Mean, MeanImage, Resize, Size,
     fingerprint, list_pictures,
 };
-use likenet::net::{Keep, Net, Options, Trained, architecture, trained};
+use likenet::net::{Keep, Net, Options, Trained, trained};
 use likenet::shape::Shape;
 use likenet::{Error, Result};
 use std::path::{Path, PathBuf};
@@ -132,7 +132,7 @@ impl NetArgs {
             ..self.compute.options()
         };
         let net = Net::load(&files.net, &files.weights, options)?;
-        let input = picture_input(&net)?;
+        let input = net.picture_input()?.to_string();
         let classifier = self.classifier(&files, net.input_shape(&input)?)?;
         let settings = self.settings(&files, &classifier, &photos, views)?;
         let preparation =
@@ -255,42 +255,16 @@ impl Files {
     }
 }
 
-/// Writes a built-in network into a folder below `folder`, unless it is there.
-pub fn unpack(model: &Trained, folder: &Path) -> Result<Files> {
-    let folder = folder.join(model.name);
-    std::fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
-    let architecture = architecture(model.name).map_or("", |a| a.prototxt);
-    let file = |name: &str, bytes: &[u8]| -> Result<PathBuf> {
-        let path = folder.join(name);
-        if std::fs::read(&path).is_ok_and(|there| there == bytes) {
-            return Ok(path);
-        }
-        super::write(&path, bytes)?;
-        Ok(path)
-    };
+/// A built-in network's files below `folder`.
+fn unpack(model: &Trained, folder: &Path) -> Result<Files> {
+    let files = model.unpack(folder)?;
     Ok(Files {
         mean: Some(model.mean),
-        labels: Some(file("labels.txt", model.labels.as_bytes())?),
+        labels: Some(files.labels),
         side: Some(model.side),
         scale: Some(model.scale),
-        ..Files::new(
-            file("deploy.prototxt", architecture.as_bytes())?,
-            file("compact.safetensors", model.weights)?,
-        )
+        ..Files::new(files.net, files.weights)
     })
-}
-
-/// The first source blob that holds pictures.
-fn picture_input(net: &Net) -> Result<String> {
-    let names = net.input_names();
-    let pictures = |name: &&&str| net.input_shape(name).is_ok_and(|s| s.rank() == 4);
-    match names.iter().find(pictures) {
-        Some(name) => Ok((*name).to_string()),
-        None => Err(Error::Invalid(format!(
-            "no input of shape (n, 3, h, w) among: {}",
-            names.join(", ")
-        ))),
-    }
 }
 
 fn read_mean(text: &str) -> Result<Mean> {

@@ -2,11 +2,11 @@
 
 use super::{Outcome, print, write};
 use likenet::Result;
-use likenet::photos::simulate::{Faults, Options, Server, Settings, World};
+use likenet::photos::simulate::{Faults, Options, Server, Settings, World, midnight};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 /// Serves a simulated photo network on this machine: drawn photos, invented users, likes by a stated law. It speaks
 /// like Mastodon (/api/v1/timelines/tag/TAG), like Instagram at the time of the study (/v1/…) and like Instagram today
@@ -55,10 +55,6 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<Outcome> {
-    let midnight = || {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64);
-        now - now % 86_400
-    };
     let world = Arc::new(World::new(Settings {
         seed: args.seed,
         users: args.users,
@@ -69,7 +65,7 @@ pub fn run(args: &Args) -> Result<Outcome> {
         ..Settings::default()
     })?);
     if let Some(path) = &args.truth {
-        write(path, format!("# {}\n{}", world.settings().law.words(), world.truth()))?;
+        write(path, world.truth())?;
     }
     let options = Options {
         port: args.port,

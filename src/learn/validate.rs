@@ -9,7 +9,7 @@
 use super::folds::{Fold, grouped, stratified, train_test_stratified};
 use super::forest;
 use super::linear::{self, Linear, Path, Problem, Samples, Sgd};
-use super::metrics::{average_precision, roc_auc};
+use super::metrics::{Platt, average_precision, roc_auc};
 use super::model::Classifier;
 use super::prepare::{Scaling, prepared};
 use super::{Matrix, Table};
@@ -156,6 +156,18 @@ impl Outcome {
         let squares: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
         (mean, (squares / (n - 1.0)).sqrt())
     }
+
+    /// The scores of the rows that were judged, and their labels.
+    pub fn judged(&self, labels: &[bool]) -> (Vec<f64>, Vec<bool>) {
+        self.scores.iter().map(|&(row, score)| (score, labels[row])).unzip()
+    }
+}
+
+/// Platt's sigmoid for the scores that rows get from classifiers which have not seen them.
+pub fn calibrate(sampled: &Sampled, method: &Method, how: &Validation) -> Result<Platt> {
+    let outcomes = validate(sampled, std::slice::from_ref(method), how, &|_| ())?;
+    let (scores, labels) = outcomes[0].judged(sampled.labels);
+    Platt::fit(&scores, &labels)
 }
 
 /// Validates some ways of learning on the same folds. Linear ones should come in the order of their C: each

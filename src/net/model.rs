@@ -302,6 +302,18 @@ impl Net {
         self.graph.sources().map(|b| self.graph.blobs[b].name.as_str()).collect()
     }
 
+    /// The first input that takes pictures, (n, c, h, w).
+    ///
+    /// Fails where there is none.
+    pub fn picture_input(&self) -> Result<&str> {
+        let names = self.input_names();
+        let picture = |name: &&str| self.input_shape(name).is_ok_and(|shape| shape.rank() == 4);
+        names.iter().copied().find(picture).ok_or_else(|| {
+            let (file, names) = (&self.graph().file, names.join(", "));
+            Error::Invalid(format!("{file}: no input of shape (n, 3, h, w) among: {names}"))
+        })
+    }
+
     /// Names of the blobs that no layer reads, sorted.
     pub fn output_names(&self) -> Vec<&str> {
         self.graph.outputs().iter().map(|&b| self.graph.blobs[b].name.as_str()).collect()

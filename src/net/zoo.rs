@@ -3,6 +3,9 @@
 //!
 //! Layer names are the published ones, so that published weights fit.
 
+use crate::error::{Error, Result};
+use std::path::{Path, PathBuf};
+
 /// An architecture by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Architecture {
@@ -52,6 +55,38 @@ pub struct Trained {
     pub scale: f32,
     /// The side that they are resized to before the crop.
     pub side: usize,
+}
+
+/// The files of a built-in network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unpacked {
+    /// Its description.
+    pub net: PathBuf,
+    /// Its weights.
+    pub weights: PathBuf,
+    /// Names of its classes.
+    pub labels: PathBuf,
+}
+
+impl Trained {
+    /// Writes its files into a folder of its name below `folder`, unless they are there.
+    pub fn unpack(&self, folder: &Path) -> Result<Unpacked> {
+        let folder = folder.join(self.name);
+        std::fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
+        let file = |name: &str, bytes: &[u8]| -> Result<PathBuf> {
+            let path = folder.join(name);
+            if !std::fs::read(&path).is_ok_and(|there| there == bytes) {
+                weights_tools::write_file(&path, bytes)?;
+            }
+            Ok(path)
+        };
+        let description = architecture(self.name).map_or("", |a| a.prototxt);
+        Ok(Unpacked {
+            net: file("deploy.prototxt", description.as_bytes())?,
+            weights: file(&format!("{}.safetensors", self.name), self.weights)?,
+            labels: file("labels.txt", self.labels.as_bytes())?,
+        })
+    }
 }
 
 /// The network of that name with its weights, if it is built in.

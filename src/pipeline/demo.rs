@@ -1,15 +1,13 @@
 //! The whole study on a simulated network. Flows in: a folder. Flows out: everything that a study leaves there.
 
 use super::config::{Config, Report};
-use super::gallery;
 use super::project::Project;
 use super::stage::{Progress, run};
 use crate::error::{Error, Result};
-use crate::photos::simulate::{Faults, Options, Server, Settings, World};
+use crate::photos::simulate::{Faults, Options, Server, Settings, World, midnight};
 use crate::photos::{collect, download};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What is simulated.
 #[derive(Clone, Debug)]
@@ -45,16 +43,11 @@ pub fn demo(demo: &Demo, progress: &dyn Progress) -> Result<PathBuf> {
         Options { port, faults: Faults::evenly(demo.faults), calls: 100_000, ..Options::default() };
     let server = Server::begin(world, options)?;
     let config = config(&server, demo);
-    write(&demo.folder, "likenet.toml", &format!("{HEAD}{}", config.text()?))?;
-    let mut project = Project::open(&demo.folder.join("likenet.toml"))?;
+    let path = demo.folder.join("likenet.toml");
+    weights_tools::write_file(&path, format!("{HEAD}{}", config.text()?))?;
+    let mut project = Project::open(&path)?;
     run(&mut project, &[], progress)?;
     Ok(project.file(super::report::FILE))
-}
-
-/// The last midnight, by which the ages of photos count.
-fn midnight() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64);
-    now - now % 86_400
 }
 
 const HEAD: &str =
@@ -62,7 +55,7 @@ const HEAD: &str =
 
 /// Writes the truth, and gives the port at which an interrupted demo served: its photos have these addresses.
 fn port(folder: &Path, world: &World) -> Result<u16> {
-    let truth = format!("# {}\n{}", world.settings().law.words(), world.truth());
+    let truth = world.truth();
     let path = folder.join("truth.csv");
     let there = std::fs::read_to_string(&path).ok();
     if there.as_ref().is_some_and(|there| *there != truth) {
@@ -71,14 +64,10 @@ fn port(folder: &Path, world: &World) -> Result<u16> {
             "{folder} holds another demo: give another folder (--out), or remove it"
         )));
     }
-    write(folder, "truth.csv", &truth)?;
+    weights_tools::write_file(&path, truth)?;
     let config = Config::read(&folder.join("likenet.toml")).ok();
     let port = config.and_then(|c| c.collect.url.rsplit_once(':')?.1.parse().ok());
     Ok(port.unwrap_or(0))
-}
-
-fn write(folder: &Path, name: &str, text: &str) -> Result<()> {
-    gallery::write(&folder.join(name), text.as_bytes())
 }
 
 fn config(server: &Server, demo: &Demo) -> Config {

@@ -1,14 +1,27 @@
 //! Which photos have a face. Flows in: files. Flows out: faces, and the filter's verdict on each photo.
 
+use super::config::Filter;
 use super::project::Project;
 use super::sets::{Set, paths, photos};
 use crate::error::{Error, Result};
 use crate::faces::bulk::{self, Job, Seen};
 use crate::faces::{Detector, Search};
-use crate::photos::store::sha256;
 use crate::photos::watch::Watch;
 use rusqlite::params;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Photos that an interrupted search has done.
+pub(super) const JOURNAL: &str = "faces.part";
+
+/// The detector of a study, and how it searches.
+pub(super) fn searcher(project: &Project) -> Result<(Detector, Search)> {
+    let Filter { cascade, confidence, min_size, .. } = &project.config.filter;
+    let detector = match cascade.as_os_str().is_empty() {
+        true => Detector::own(),
+        false => Detector::read(&project.given(cascade))?,
+    };
+    Ok((detector, Search { min_size: *min_size, confidence: *confidence, ..Search::new()? }))
+}
 
 pub(super) fn search(project: &mut Project, watch: &dyn Watch) -> Result<String> {
     let all = photos(project, Set::Everything)?;
@@ -21,21 +34,14 @@ pub(super) fn search(project: &mut Project, watch: &dyn Watch) -> Result<String>
     let search =
         Search { min_size: filter.min_size, confidence: filter.confidence, ..Search::new()? };
     watch.begin("photos", Some(all.len() as u64));
-    let settings = format!(
-        "{} {} {} {}",
-        filter.cascade.display(),
-        filter.confidence,
-        filter.min_size,
-        sha256(&all.iter().map(|p| format!("{} {}\n", p.id, p.file)).collect::<String>())
-    );
-    // The journal's name tells what it is of: another search does not stumble over it.
-    let journal = project.file(&format!("faces-{}.part", &sha256(&settings)[..12]));
+    // The stage forgets the journal when its inputs change: what it holds is of this search.
+    let journal = project.file(JOURNAL);
     let job = Job {
         photos: &files,
         detector: &detector,
         search,
         journal: Some(&journal),
-        settings: &settings,
+        settings: "a study",
     };
     let done = AtomicU64::new(0);
     let tell = |_: &Seen, _: bool| watch.at(done.fetch_add(1, Ordering::Relaxed) + 1);

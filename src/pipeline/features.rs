@@ -1,6 +1,7 @@
 //! What a network makes of photos. Flows in: files. Flows out: activations in a file, and, where a classifier of people
 //! is given, its verdict on each photo.
 
+use super::filter::keeps;
 use super::network::{BATCH, Network};
 use super::project::Project;
 use super::sets::{Features, Photo, Set, paths, photos};
@@ -16,7 +17,10 @@ use std::path::{Path, PathBuf};
 /// The study's features.
 pub(super) const FILE: &str = "features.safetensors";
 
-/// Extracts some blobs of photos into a file. What an earlier run left there for other photos goes.
+/// Where an interrupted extraction is.
+pub(super) const PART: &str = "features.safetensors.part";
+
+/// Extracts some blobs of photos into a file; an interrupted extraction of the same goes on.
 pub(super) fn of_photos(
     network: &Network,
     files: &[PathBuf],
@@ -33,32 +37,21 @@ pub(super) fn of_photos(
         fingerprint(files),
         files.len()
     );
-    let run = |loaded: &mut super::network::Loaded| {
-        let job = Job {
-            photos: files,
-            input: &loaded.input,
-            layers,
-            preparation: &loaded.preparation,
-            batch: BATCH,
-            threads: 0,
-            out,
-            settings: settings.clone(),
-        };
-        extract_features(&mut loaded.net, &job, |done, skipped| {
-            watch.at(done as u64);
-            skipped.iter().for_each(|s| watch.note(&format!("left out: {}", s.reason)));
-        })
+    let job = Job {
+        photos: files,
+        input: &loaded.input,
+        layers,
+        preparation: &loaded.preparation,
+        batch: BATCH,
+        threads: 0,
+        out,
+        settings,
     };
     watch.begin("photos", Some(files.len() as u64));
-    run(&mut loaded)
-}
-
-/// Forgets an interrupted extraction into a file.
-pub(super) fn forget_part(out: &Path) {
-    let mut part = out.as_os_str().to_owned();
-    part.push(".part");
-    // There is none as a rule.
-    std::fs::remove_dir_all(PathBuf::from(part)).ok();
+    extract_features(&mut loaded.net, &job, |done, skipped| {
+        watch.at(done as u64);
+        skipped.iter().for_each(|s| watch.note(&format!("left out: {}", s.reason)));
+    })
 }
 
 pub(super) fn extract(project: &mut Project, watch: &dyn Watch) -> Result<String> {
@@ -75,12 +68,7 @@ pub(super) fn extract(project: &mut Project, watch: &dyn Watch) -> Result<String
     let blob = classifier.as_ref().and_then(|model| model.blob().map(String::from));
     layers.extend(blob.iter().filter(|blob| !config.layers.contains(blob)).cloned());
     let out = project.file(FILE);
-    let mut report = of_photos(&network, &files, &layers, views, &out, watch);
-    if matches!(&report, Err(e) if e.to_string().contains("with other settings")) {
-        forget_part(&out);
-        report = of_photos(&network, &files, &layers, views, &out, watch);
-    }
-    let report = report?;
+    let report = of_photos(&network, &files, &layers, views, &out, watch)?;
     let verdict = match (classifier, blob) {
         (Some(model), Some(blob)) => people(project, &all, &model, &blob)?,
         _ => String::new(),
@@ -101,7 +89,7 @@ fn people(project: &mut Project, all: &[Photo], model: &Model, blob: &str) -> Re
         let mut insert = db.prepare("INSERT INTO filters VALUES (?1, 'classifier', ?2, ?3)")?;
         for (score, &place) in scores.iter().zip(&of) {
             let probability = model.probability(*score);
-            let keep = probability.map_or(*score > 0.0, |p| p > 0.5);
+            let keep = keeps(model, *score);
             kept += u64::from(keep);
             insert.execute(params![all[place].id, keep, probability])?;
         }

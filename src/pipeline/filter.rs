@@ -1,27 +1,22 @@
 //! A classifier of people, learnt from photos that somebody sorted into two folders. Flows in: two folders. Flows out: a
 //! model for `[filter] classifier`, and how it and the faces' filter do on these photos.
 
-use super::compare::scaling;
+use super::compare::{Way, validation, ways};
+use super::config::Compare;
+use super::faces::searcher;
 use super::features::of_photos;
+use super::model::learn;
 use super::network::Network;
 use super::project::Project;
 use crate::error::{Error, Result};
-use crate::faces::{Detector, Search};
 use crate::feed::Views;
 use crate::image::list_pictures;
-use crate::learn::linear::{Problem, Samples};
-use crate::learn::metrics::Platt;
 use crate::learn::model::Model;
-use crate::learn::prepare::{Scaling, prepared};
-use crate::learn::validate::{Learner, Method, Outcome, Sampled, Validation, validate};
+use crate::learn::validate::{Method, Sampled, validate};
 use crate::learn::{Source, Table};
 use crate::photos::watch::Watch;
 use rayon::prelude::*;
-use serde_json::{Map, json};
 use std::path::{Path, PathBuf};
-
-/// Values of C that are tried.
-const C: [f64; 4] = [1e-4, 1e-3, 1e-2, 1e-1];
 
 /// Photos that somebody sorted.
 #[derive(Clone, Debug)]
@@ -36,7 +31,7 @@ pub struct Sorted {
 
 /// How a filter does on the sorted photos.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Judged {
+pub struct FilterResult {
     /// What it is.
     pub name: String,
     /// Photos to keep that it keeps, and drops.
@@ -45,7 +40,7 @@ pub struct Judged {
     pub drop: [usize; 2],
 }
 
-impl Judged {
+impl FilterResult {
     fn new(name: &str, verdicts: &[bool], truth: &[bool]) -> Self {
         let count = |t: bool, v: bool| {
             truth.iter().zip(verdicts).filter(|(a, b)| **a == t && **b == v).count()
@@ -72,7 +67,7 @@ impl Judged {
 /// folds have not seen, the faces' filter as the settings have it, and both together.
 ///
 /// Fails where a folder has fewer than five photos.
-pub fn train(project: &Project, sorted: &Sorted, watch: &dyn Watch) -> Result<Vec<Judged>> {
+pub fn train(project: &Project, sorted: &Sorted, watch: &dyn Watch) -> Result<Vec<FilterResult>> {
     let list = |folder: &Path| -> Result<Vec<PathBuf>> {
         let photos: Vec<PathBuf> = list_pictures(folder)?.into_iter().map(|p| p.path).collect();
         if photos.len() < 5 {
@@ -102,64 +97,43 @@ pub fn train(project: &Project, sorted: &Sorted, watch: &dyn Watch) -> Result<Ve
     let labels: Vec<bool> = names.iter().map(|name| truth(name)).collect();
     let class_names = ["drop".into(), "keep".into()];
     let table = Table { labels: Some(labels.clone()), groups: None, class_names, ..read };
-    let scaling = scaling(&project.config.compare);
-    let (model, classifier) = learn(&table, scaling)?;
+    let (model, classifier) = classify(&table, &project.config.compare)?;
     model.save(&sorted.out)?;
     let faces = with_face(project, &names)?;
     let both: Vec<bool> = classifier.iter().zip(&faces).map(|(a, b)| *a && *b).collect();
     Ok(vec![
-        Judged::new("a face", &faces, &labels),
-        Judged::new("the classifier, on photos that it has not seen", &classifier, &labels),
-        Judged::new("both", &both, &labels),
+        FilterResult::new("a face", &faces, &labels),
+        FilterResult::new("the classifier, on photos that it has not seen", &classifier, &labels),
+        FilterResult::new("both", &both, &labels),
     ])
 }
 
-/// A model, and its verdict on each row by a fold that has not seen it.
-fn learn(table: &Table, scaling: Scaling) -> Result<(Model, Vec<bool>)> {
+/// A model, and its verdict on each row by a fold that has not seen it. Of the linear SVMs of the study's settings the
+/// most accurate one is taken.
+fn classify(table: &Table, config: &Compare) -> Result<(Model, Vec<bool>)> {
     let sampled = Sampled::of(table)?;
-    let methods = C.map(|c| Method::Linear(Problem { c, ..Problem::default() }));
-    let how = Validation { folds: 5, seed: 0, copies: false, scaling };
+    let ways: Vec<Way> = ways(config).into_iter().filter(|way| way.c.is_some()).collect();
+    let methods: Vec<Method> = ways.iter().map(|way| way.method.clone()).collect();
+    let how = validation(config, false);
     let outcomes = validate(&sampled, &methods, &how, &|_| ())?;
-    let mean = |o: &Outcome| o.spread(|s| s.accuracy).0;
-    let better =
-        |best: usize, m: usize| if mean(&outcomes[m]) > mean(&outcomes[best]) { m } else { best };
-    let best = (0..C.len()).fold(0, better);
-    let (rows, scores): (Vec<usize>, Vec<f64>) = outcomes[best].scores.iter().copied().unzip();
-    let labels: Vec<bool> = rows.iter().map(|&row| sampled.labels[row]).collect();
-    let platt = Platt::fit(&scores, &labels)?;
+    let mean = |m: usize| outcomes[m].spread(|s| s.accuracy).0;
+    let best = (0..ways.len()).fold(0, |best, m| if mean(m) > mean(best) { m } else { best });
+    let model = learn(table, &ways[best], &how)?;
     let mut verdicts = vec![false; sampled.labels.len()];
-    for (&row, &score) in rows.iter().zip(&scores) {
-        verdicts[row] = platt.probability(score) > 0.5;
+    for &(row, score) in &outcomes[best].scores {
+        verdicts[row] = keeps(&model, score);
     }
-    let rows = sampled.rows(false);
-    let prepared = prepared(&table.matrix, &rows, scaling)?;
-    let samples = Samples { matrix: prepared.matrix(), rows: &rows, labels: sampled.labels };
-    let learnt = Learner::new(samples)?.learn(&methods[best], &|_| ())?;
-    let trained = Map::from_iter([
-        ("method".to_string(), json!(format!("linear SVM, C = {:e}", C[best]))),
-        ("samples".to_string(), json!(rows.len())),
-    ]);
-    let model = Model {
-        classifier: learnt.classifier,
-        standard: prepared.standard().cloned(),
-        norm: scaling.norm,
-        platt: Some(platt),
-        classes: table.class_names.clone(),
-        features: table.about.clone(),
-        trained,
-    };
     Ok((model, verdicts))
+}
+
+/// Whether a model of people keeps a photo with this score.
+pub(super) fn keeps(model: &Model, score: f64) -> bool {
+    model.probability(score).is_some_and(|probability| probability > 0.5)
 }
 
 /// Whether each photo has a face, by the study's settings.
 fn with_face(project: &Project, photos: &[PathBuf]) -> Result<Vec<bool>> {
-    let filter = &project.config.filter;
-    let detector = match filter.cascade.as_os_str().is_empty() {
-        true => Detector::own(),
-        false => Detector::read(&project.given(&filter.cascade))?,
-    };
-    let search =
-        Search { min_size: filter.min_size, confidence: filter.confidence, ..Search::new()? };
+    let (detector, search) = searcher(project)?;
     photos.par_iter().map(|photo| Ok(!detector.detect_file(photo, &search)?.is_empty())).collect()
 }
 
@@ -169,10 +143,10 @@ mod tests {
 
     #[test]
     fn shares_by_hand() {
-        let judged = Judged::new("x", &[true, true, false, true], &[true, true, true, false]);
+        let judged = FilterResult::new("x", &[true, true, false, true], &[true, true, true, false]);
         assert_eq!((judged.keep, judged.drop), ([2, 1], [1, 0]));
         assert_eq!((judged.precision(), judged.recall()), (2.0 / 3.0, 2.0 / 3.0));
-        let nothing = Judged::new("x", &[false], &[false]);
+        let nothing = FilterResult::new("x", &[false], &[false]);
         assert_eq!((nothing.precision(), nothing.recall()), (0.0, 0.0));
     }
 }

@@ -1,7 +1,7 @@
 //! The network itself learns. Flows in: photos with their labels. Flows out: a network with a new last layer, and what
 //! it says of the test photos.
 
-use super::features::{forget_part, of_photos};
+use super::features::of_photos;
 use super::network::Network;
 use super::project::Project;
 use super::rank::{About, Scored, write};
@@ -23,8 +23,11 @@ pub(super) const WEIGHTS: &str = "models/network.caffemodel";
 /// Its name among the models.
 const NAME: &str = "network";
 
-/// What it was made from, beside the snapshots: others are not gone on from.
-const MADE_FROM: &str = "made-from.txt";
+/// The recipe, the snapshots, the log and the curves.
+pub(super) const FOLDER: &str = "finetune";
+
+/// What the network says of the test photos, until it is in the store.
+const SCORES: &str = "finetune/scores.safetensors";
 
 pub(super) fn finetune(project: &mut Project, watch: &dyn Watch) -> Result<String> {
     project.store.change(|db| {
@@ -37,12 +40,13 @@ pub(super) fn finetune(project: &mut Project, watch: &dyn Watch) -> Result<Strin
     let set = Set::all(project.config.filter.by)[0];
     let all = photos(project, set)?;
     let network = Network::of(project)?;
-    let folder = project.file("finetune");
+    let folder = project.file(FOLDER);
     std::fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
-    let head = begin(project, &network, &all, &folder)?;
+    let head = write_recipe(project, &network, &all, &folder)?;
     let state = train(project, &network, &head, &folder, watch)?;
     let weights = project.file(WEIGHTS);
-    copy(&state.with_extension("caffemodel"), &weights)?;
+    let learnt = state.with_extension("caffemodel");
+    weights_tools::write_file(&weights, std::fs::read(&learnt).map_err(Error::io(&learnt))?)?;
     let tests: Vec<Photo> = all.iter().filter(|photo| photo.test).cloned().collect();
     let scored = score(project, &network, &weights, &tests, watch)?;
     let about = About {
@@ -59,8 +63,8 @@ fn prefix(folder: &Path) -> String {
     folder.join("likes").display().to_string()
 }
 
-/// Writes the recipe, unless it is the one that is there; another one's snapshots go. Gives the new layer's name.
-fn begin(project: &Project, network: &Network, all: &[Photo], folder: &Path) -> Result<String> {
+/// Writes the recipe. Gives the new layer's name.
+fn write_recipe(project: &Project, network: &Network, all: &[Photo], folder: &Path) -> Result<String> {
     let config = &project.config.finetune;
     let class = |good: bool, name: &str| {
         let part = |test: bool| {
@@ -94,17 +98,7 @@ fn begin(project: &Project, network: &Network, all: &[Photo], folder: &Path) -> 
         snapshot: config.snapshot.max(1),
         seed: config.seed,
     };
-    let from = format!("{recipe:?}");
-    let path = folder.join(MADE_FROM);
-    if std::fs::read_to_string(&path).ok().as_deref() != Some(from.as_str()) {
-        snapshot::forget(&prefix(folder))?;
-        std::fs::remove_file(folder.join("log.jsonl")).ok();
-    }
-    let written = recipe.write(folder)?;
-    weights_tools::write_atomically(&path, |out| {
-        out.write_all(from.as_bytes()).map_err(weights_tools::Error::io(&path, "write"))
-    })?;
-    Ok(written.head)
+    Ok(recipe.write(folder)?.head)
 }
 
 /// Trains to the end, from the newest snapshot if there is one. Gives the last state's path.
@@ -163,16 +157,6 @@ fn train(
     last.ok_or_else(|| Error::Invalid("the training left no weights".into()))
 }
 
-fn copy(from: &Path, to: &Path) -> Result<()> {
-    if let Some(folder) = to.parent() {
-        std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
-    }
-    let bytes = std::fs::read(from).map_err(Error::io(from))?;
-    Ok(weights_tools::write_atomically(to, |out| {
-        out.write_all(&bytes).map_err(weights_tools::Error::io(to, "write"))
-    })?)
-}
-
 /// What the network says of photos: the probability that they are good.
 fn score<'a>(
     project: &Project,
@@ -181,7 +165,7 @@ fn score<'a>(
     tests: &'a [Photo],
     watch: &dyn Watch,
 ) -> Result<Vec<Scored<'a>>> {
-    let text = weights_tools::read_text(&project.file("finetune").join("deploy.prototxt"))?;
+    let text = weights_tools::read_text(&project.file(FOLDER).join("deploy.prototxt"))?;
     let learned = Network {
         name: "network".into(),
         text,
@@ -191,8 +175,7 @@ fn score<'a>(
         side: network.side,
     };
     let files = paths(project, tests);
-    let out = project.file("network-scores.safetensors");
-    forget_part(&out);
+    let out = project.file(SCORES);
     let layers = ["prob".to_string()];
     let written = of_photos(&learned, &files, &layers, Views::Centre, &out, watch)?.files;
     let source = Source {

@@ -7,7 +7,6 @@ use crate::image::{Limits, decode_file};
 use crate::report::page::{Block, EmbeddedPicture, Page, Section};
 use crate::report::{Tile, contact_sheet, encode_jpeg, encode_png, square_thumbnail};
 use rayon::prelude::*;
-use std::path::Path;
 
 /// Photos on a contact sheet.
 const SHEET: usize = 25;
@@ -78,7 +77,10 @@ pub(super) fn sheets(
         let title = format!("{model}: the {count} {name} of {} test photos", all.len());
         let tiles = tiles(project, all, &places)?;
         let picture = contact_sheet(&tiles, &title)?;
-        write(&project.file(&format!("{model}-{name}.png")), &encode_png(&picture)?)?;
+        weights_tools::write_file(
+            &project.file(&format!("{model}-{name}.png")),
+            encode_png(&picture)?,
+        )?;
         let liked = places.iter().filter(|&&place| all[place].good).count();
         pictures.push(EmbeddedPicture {
             file: encode_jpeg(&picture, 82)?,
@@ -128,10 +130,4 @@ pub(super) fn page(
         ..Page::default()
     };
     page.write(&project.file("gallery.html"))
-}
-
-pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    Ok(weights_tools::write_atomically(path, |out| {
-        out.write_all(bytes).map_err(weights_tools::Error::io(path, "write"))
-    })?)
 }

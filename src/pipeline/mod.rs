@@ -18,6 +18,7 @@ mod features;
 mod filter;
 mod finetune;
 mod gallery;
+mod model;
 mod network;
 mod project;
 mod rank;
@@ -28,6 +29,6 @@ mod truth;
 
 pub use config::{Config, TEMPLATE};
 pub use demo::{Demo, demo};
-pub use filter::{Judged, Sorted, train as train_filter};
+pub use filter::{FilterResult, Sorted, train as train_filter};
 pub use project::Project;
 pub use stage::{Finished, Progress, Stage, Status, again, forget_results, run, status};

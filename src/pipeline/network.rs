@@ -7,8 +7,7 @@ use crate::error::{Error, Result};
 use crate::feed::{Preparation, Views};
 use crate::image::{Classifier, ClassifierOptions, Limits, Mean, Size};
 use crate::net::{Keep, Net, Options, architecture, architectures, trained};
-use crate::shape::Shape;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Photos of a batch.
 pub(super) const BATCH: usize = 32;
@@ -30,8 +29,7 @@ impl Network {
         let Features { model, weights, net, mean, .. } = &project.config.features;
         let own = trained(model).filter(|_| weights.as_os_str().is_empty());
         if let Some(own) = own {
-            let path = project.file("models").join(format!("{model}.safetensors"));
-            write_unless_there(&path, own.weights)?;
+            let path = own.unpack(&project.file("models"))?.weights;
             let text = architecture(model).map_or("", |a| a.prototxt).to_string();
             let (mean, scale, side) = (own.mean, own.scale, own.side);
             return Ok(Self { name: model.clone(), text, weights: path, mean, scale, side });
@@ -68,15 +66,13 @@ impl Network {
         };
         let mut net = Net::parse(&self.name, &self.text, options)?;
         net.load_weights(&[&self.weights])?;
-        let inputs =
-            net.input_names().into_iter().map(|n| Ok((n.to_string(), net.input_shape(n)?.clone())));
-        let inputs: Vec<(String, Shape)> = inputs.collect::<Result<_>>()?;
-        let picture =
-            inputs.into_iter().find(|(_, shape)| shape.rank() == 4 && shape.dims()[1] == 3);
-        let (input, shape) = picture.ok_or_else(|| {
-            Error::Invalid(format!("{}: no input of shape (n, 3, h, w)", self.name))
-        })?;
-        let [_, _, height, width] = shape.nchw().map_err(Error::Invalid)?;
+        let input = net.picture_input()?.to_string();
+        let [_, channels, height, width] =
+            net.input_shape(&input)?.nchw().map_err(Error::Invalid)?;
+        if channels != 3 {
+            let name = &self.name;
+            return Err(Error::Invalid(format!("{name}: its input has {channels} channels; photos have 3")));
+        }
         let classifier = Classifier::new(ClassifierOptions {
             image_dims: Size::new(self.side.max(height), self.side.max(width)),
             crop: Size::new(height, width),
@@ -95,16 +91,4 @@ pub(super) struct Loaded {
     pub net: Net,
     pub input: String,
     pub preparation: Preparation,
-}
-
-fn write_unless_there(path: &Path, bytes: &[u8]) -> Result<()> {
-    if std::fs::read(path).is_ok_and(|there| there == bytes) {
-        return Ok(());
-    }
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
-    }
-    Ok(weights_tools::write_atomically(path, |out| {
-        out.write_all(bytes).map_err(weights_tools::Error::io(path, "write"))
-    })?)
 }

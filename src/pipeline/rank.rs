@@ -1,21 +1,14 @@
 //! The test photos, best first. Flows in: the best way of the comparison. Flows out: for each set a model that learned
 //! from all photos that may be learnt from, a score for each test photo, and how good the ranking is.
 
-use super::compare::{Way, scaling, validation, ways};
+use super::compare::{Way, validation, ways};
+use super::model::learn;
 use super::project::Project;
 use super::sets::{Features, Photo, Set, photos};
 use crate::error::{Error, Result};
-use crate::learn::linear::Samples;
-use crate::learn::metrics::{
-    Judged, Platt, average_precision, bootstrap, permutation_test, roc_auc,
-};
-use crate::learn::model::{Classifier, Model};
-use crate::learn::prepare::prepared;
-use crate::learn::validate::{Learner, Method, Sampled, validate};
+use crate::learn::metrics::{Judged, average_precision, bootstrap, permutation_test, roc_auc};
 use crate::photos::watch::Watch;
 use rusqlite::params;
-use serde_json::{Map, json};
-use std::slice;
 
 /// The best row of a set in the comparison.
 struct Best {
@@ -57,7 +50,8 @@ fn one(project: &mut Project, set: Set) -> Result<String> {
     let (tests, learnt): (Vec<Photo>, Vec<Photo>) =
         photos(project, set)?.into_iter().partition(|photo| photo.test);
     let (table, _) = features.of(project, &learnt, best.copies)?;
-    let model = learn(project, &table, &best)?;
+    let how = validation(&project.config.compare, best.copies);
+    let model = learn(&table, &best.way, &how)?;
     let folder = project.file("models");
     std::fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
     model.save(&folder.join(format!("{}.safetensors", set.name())))?;
@@ -93,39 +87,6 @@ fn best(project: &Project, set: Set) -> Result<Best> {
     let way = ways(&project.config.compare).into_iter().find(|way| way.name == name);
     let way = way.ok_or_else(|| Error::Invalid(format!("no way to learn is called '{name}'")))?;
     Ok(Best { blob, copies, way })
-}
-
-/// Learns from all rows, with probabilities by Platt's sigmoid on what the folds say of rows that they have not seen.
-fn learn(project: &Project, table: &crate::learn::Table, best: &Best) -> Result<Model> {
-    let sampled = Sampled::of(table)?;
-    let rows = sampled.rows(best.copies);
-    let scaling = scaling(&project.config.compare);
-    let prepared = prepared(&table.matrix, &rows, scaling)?;
-    let samples = Samples { matrix: prepared.matrix(), rows: &rows, labels: sampled.labels };
-    let learnt = Learner::new(samples)?.learn(&best.way.method, &|_| ())?;
-    let platt = match (&learnt.classifier, &best.way.method) {
-        (Classifier::Forest(_), _) | (_, Method::Forest(_)) => None,
-        _ => {
-            let how = validation(&project.config.compare, best.copies);
-            let outcomes = validate(&sampled, slice::from_ref(&best.way.method), &how, &|_| ())?;
-            let (rows, scores): (Vec<usize>, Vec<f64>) = outcomes[0].scores.iter().copied().unzip();
-            let labels: Vec<bool> = rows.iter().map(|&row| sampled.labels[row]).collect();
-            Some(Platt::fit(&scores, &labels)?)
-        }
-    };
-    let trained = Map::from_iter([
-        ("method".to_string(), json!(best.way.name)),
-        ("samples".to_string(), json!(rows.len())),
-    ]);
-    Ok(Model {
-        classifier: learnt.classifier,
-        standard: prepared.standard().cloned(),
-        norm: scaling.norm,
-        platt,
-        classes: table.class_names.clone(),
-        features: table.about.clone(),
-        trained,
-    })
 }
 
 /// Writes scores down, and how good they are.

@@ -4,12 +4,13 @@ use super::config::Config;
 use super::project::Project;
 use super::{compare, faces, features, finetune, rank, report};
 use crate::error::{Error, Result};
+use crate::image::list_pictures;
 use crate::photos::store::{Store, sha256};
 use crate::photos::watch::Watch;
 use crate::photos::{collect, download, prepare};
 use rusqlite::{OptionalExtension, params};
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Raised when a stage's results change for the same inputs.
@@ -133,23 +134,43 @@ impl Stage {
         }
     }
 
-    /// The settings that its result depends on. How fast networks are asked is none of them.
-    fn settings(self, config: &Config) -> Value {
-        let faces =
-            json!([config.filter.cascade, config.filter.confidence, config.filter.min_size]);
+    /// The settings that its result depends on, and files that the user gave. How fast networks are asked is none of them.
+    fn settings(self, project: &Project) -> Value {
+        let config = &project.config;
+        let given = |path: &Path| stamp(path, &project.given(path));
         match self {
-            Self::Collect => json!([config.collect.identity(), config.collect.most]),
+            Self::Collect => {
+                let c = &config.collect;
+                let files = if c.is_network() { Value::Null } else { given(&c.path) };
+                json!([c.identity(), c.most, files])
+            }
             Self::Prepare => json!(config.prepare),
             Self::Download => {
                 let d = &config.download;
                 json!([d.max_bytes, d.min_side, d.alike])
             }
-            Self::Faces => faces,
-            Self::Features => json!([config.features, config.filter.classifier]),
-            Self::Compare => json!([config.compare, config.filter.by, config.features.layers]),
-            Self::Finetune => json!([config.finetune, config.filter.by, config.features]),
+            Self::Faces => {
+                let f = &config.filter;
+                json!([given(&f.cascade), f.confidence, f.min_size])
+            }
+            Self::Features => {
+                let f = &config.features;
+                json!([f, given(&f.weights), given(&f.net), given(&config.filter.classifier)])
+            }
+            Self::Compare => json!([config.compare, config.filter.by]),
+            Self::Finetune => json!([config.finetune, config.filter.by, config.report.repeats]),
             Self::Rank => json!([config.compare, config.filter.by, config.report.repeats]),
-            Self::Report => json!([config.report, config.filter, config.collect.identity()]),
+            Self::Report => json!([config.report, given(&config.report.truth), config.filter.by]),
+        }
+    }
+
+    /// What it leaves when it is cut off, for a later run with the same inputs.
+    fn unfinished(self, project: &Project) -> Vec<PathBuf> {
+        match self {
+            Self::Faces => vec![project.file(faces::JOURNAL)],
+            Self::Features => vec![project.file(features::PART)],
+            Self::Finetune => vec![project.file(finetune::FOLDER)],
+            _ => vec![],
         }
     }
 
@@ -221,7 +242,7 @@ impl Stage {
 
     /// What it is made from, as a sum; None where a stage before is not done.
     fn inputs(self, project: &Project) -> Result<Option<String>> {
-        let mut parts = vec![json!(VERSION), json!(self.name()), self.settings(&project.config)];
+        let mut parts = vec![json!(VERSION), json!(self.name()), self.settings(project)];
         for before in self.after() {
             match row(&project.store, *before)? {
                 Some(Row { done: true, outputs: Some(outputs), .. }) => parts.push(json!(outputs)),
@@ -249,6 +270,45 @@ fn row(store: &Store, stage: Stage) -> Result<Option<Row>> {
         };
         db.query_row(query, [stage.name()], row).optional()
     })
+}
+
+/// Size and time of a file that a user gave, or of all files in a folder: another one has others.
+fn stamp(given: &Path, path: &Path) -> Value {
+    if given.as_os_str().is_empty() {
+        return Value::Null;
+    }
+    let of = |path: &Path| {
+        let meta = std::fs::metadata(path).ok()?;
+        let time = meta.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
+        Some((meta.len(), time.as_nanos() as u64))
+    };
+    let mut stamps = vec![json!([given, of(path)])];
+    if path.is_dir() {
+        let listed = list_pictures(path).unwrap_or_default().into_iter().map(|p| p.path);
+        for photo in listed {
+            let mut beside = photo.clone().into_os_string();
+            beside.push(".json");
+            stamps.push(json!([
+                photo,
+                of(&photo),
+                of(Path::new(&beside)),
+                of(&photo.with_extension("json"))
+            ]));
+        }
+    }
+    json!(sha256(&Value::Array(stamps).to_string()))
+}
+
+/// Removes a file or a folder, if it is there.
+fn remove(path: &Path) -> Result<()> {
+    let gone = match path.is_dir() {
+        true => std::fs::remove_dir_all(path),
+        false => std::fs::remove_file(path),
+    };
+    match gone {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io(path)(e)),
+        _ => Ok(()),
+    }
 }
 
 fn now() -> u64 {
@@ -296,6 +356,9 @@ fn one(project: &mut Project, stage: Stage, progress: &dyn Progress) -> Result<(
         return Ok(());
     }
     progress.stage(stage);
+    if known.is_none_or(|row| row.inputs != inputs) {
+        stage.unfinished(project).iter().try_for_each(|path| remove(path))?;
+    }
     let begun = now();
     project.store.change(|db| {
         db.execute(
@@ -362,13 +425,9 @@ pub fn forget_results(project: &mut Project) -> Result<()> {
     for entry in entries {
         let path = entry.map_err(Error::io(project.folder()))?.path();
         let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        let kept = name.starts_with("likenet.") || name == "photos";
-        let gone = match (kept, path.is_dir()) {
-            (true, _) => Ok(()),
-            (false, true) => std::fs::remove_dir_all(&path),
-            (false, false) => std::fs::remove_file(&path),
-        };
-        gone.map_err(Error::io(&path))?;
+        if !name.starts_with("likenet.") && name != "photos" {
+            remove(&path)?;
+        }
     }
     Ok(())
 }

@@ -43,9 +43,7 @@ pub(super) fn write<P: Page>(page: &P, path: &Path) -> Result<()> {
     font()?;
     let file = if vector(path)? { svg(page).map(String::into_bytes) } else { png(page) };
     let file = file.map_err(|reason| Error::Invalid(format!("{}: {reason}", path.display())))?;
-    Ok(weights_tools::write_atomically(path, |out| {
-        out.write_all(&file).map_err(weights_tools::Error::io(path, "write"))
-    })?)
+    Ok(weights_tools::write_file(path, file)?)
 }
 
 /// A page as the text of an SVG drawing, to stand within another page.

@@ -106,9 +106,7 @@ impl Recipe {
         let classes = self.split()?;
         let file = |name: &str, text: String| -> Result<PathBuf> {
             let path = folder.join(name);
-            weights_tools::write_atomically(&path, |out| {
-                out.write_all(text.as_bytes()).map_err(weights_tools::Error::io(&path, "write"))
-            })?;
+            weights_tools::write_file(&path, text)?;
             Ok(path)
         };
         let list = |of: fn(&Class) -> &[PathBuf]| {

@@ -36,3 +36,8 @@ pub fn write_atomically(
     }
     Ok(())
 }
+
+/// [`write_atomically`] of bytes that are there already.
+pub fn write_file(path: &Path, bytes: impl AsRef<[u8]>) -> Result<(), Error> {
+    write_atomically(path, |out| out.write_all(bytes.as_ref()).map_err(Error::io(path, "write")))
+}

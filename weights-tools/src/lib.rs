@@ -38,7 +38,7 @@ mod weights_file;
 mod write;
 
 pub use archive::{Archive, Number};
-pub use atomic::write_atomically;
+pub use atomic::{write_atomically, write_file};
 pub use blob::Blob;
 pub use convert::convert;
 pub use diff::{Diff, ShapeMismatch, TensorDiff, diff};

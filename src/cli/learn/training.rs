@@ -7,7 +7,9 @@ use likenet::learn::linear::Samples;
 use likenet::learn::metrics::{Confusion, Judged, Platt, average_precision, bootstrap, roc_auc};
 use likenet::learn::model::{Classifier, Model};
 use likenet::learn::prepare::prepared;
-use likenet::learn::validate::{Learner, Learnt, Method, Sampled, Validation, boundary, validate};
+use likenet::learn::validate::{
+    self, Learner, Learnt, Method, Sampled, Validation, boundary,
+};
 use likenet::learn::{Matrix, Table};
 use likenet::{Error, Result};
 use serde_json::{Map, Value, json};
@@ -172,8 +174,5 @@ fn calibrate(
 ) -> Result<Platt> {
     let copies = !args.no_copies && sampled.mirrored.contains(&true);
     let how = Validation { folds: 5, seed: args.split_seed, copies, scaling: scaling.scaling() };
-    let outcome = validate(sampled, std::slice::from_ref(method), &how, &|_| ())?;
-    let (rows, scores): (Vec<usize>, Vec<f64>) = outcome[0].scores.iter().copied().unzip();
-    let labels: Vec<bool> = rows.iter().map(|&r| sampled.labels[r]).collect();
-    Platt::fit(&scores, &labels)
+    validate::calibrate(sampled, method, &how)
 }

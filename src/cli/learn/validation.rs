@@ -149,9 +149,9 @@ fn one(
     let outcomes = outcomes?;
     let mean = |m: usize| outcomes[m].spread(|s| s.average_precision).0;
     let best = (0..outcomes.len()).fold(0, |best, m| if mean(m) > mean(best) { m } else { best });
-    let (rows, scores): (Vec<usize>, Vec<f64>) = outcomes[best].scores.iter().copied().unzip();
-    let labels: Vec<bool> = rows.iter().map(|&r| sampled.labels[r]).collect();
-    let groups = sampled.groups.map(|g| rows.iter().map(|&r| g[r]).collect::<Vec<u32>>());
+    let (scores, labels) = outcomes[best].judged(sampled.labels);
+    let rows = || outcomes[best].scores.iter().map(|&(row, _)| row);
+    let groups = sampled.groups.map(|g| rows().map(|row| g[row]).collect::<Vec<u32>>());
     // Groups of one sample each are no groups.
     let groups =
         groups.filter(|g| g.iter().collect::<std::collections::HashSet<_>>().len() < g.len());

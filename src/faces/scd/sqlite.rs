@@ -61,9 +61,7 @@ impl Cascade {
         let about = |reason: String| Error::Invalid(format!("{}: {reason}", path.display()));
         self.check().map_err(about)?;
         let bytes = database(self).map_err(|e| about(e.to_string()))?;
-        Ok(weights_tools::write_atomically(path, |out| {
-            out.write_all(&bytes).map_err(weights_tools::Error::io(path, "write"))
-        })?)
+        Ok(weights_tools::write_file(path, bytes)?)
     }
 }
 

@@ -30,9 +30,7 @@ impl Model {
         let bytes = self.archive().and_then(|archive| archive.encode());
         let bytes = bytes.and_then(|bytes| Self::decode(&bytes).map(|_| bytes));
         let bytes = bytes.map_err(|problem| damaged(path, format!("not written: {problem}")))?;
-        Ok(weights_tools::write_atomically(path, |out| {
-            out.write_all(&bytes).map_err(weights_tools::Error::io(path, "write"))
-        })?)
+        Ok(weights_tools::write_file(path, bytes)?)
     }
 
     /// Reads a file that [`Model::save`] wrote.

@@ -22,4 +22,4 @@ pub use faults::Faults;
 pub use law::Law;
 pub use meter::Measured;
 pub use server::{Options, Server};
-pub use world::{Settings, World};
+pub use world::{Settings, World, midnight};

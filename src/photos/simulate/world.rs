@@ -5,6 +5,7 @@ use super::paint::{Kind, Looks, Painted, Subject, paint};
 use crate::error::{Error, Result};
 use crate::rng::Rng;
 use std::collections::HashMap;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// How large a world is, and what it is like.
 #[derive(Clone, Debug, PartialEq)]
@@ -143,7 +144,7 @@ impl World {
         paint(&status.subject, status.seed, self.settings.side)
     }
 
-    /// The truth about every photo, as CSV: what it shows, its looks, its appeal.
+    /// The truth about every photo, as CSV: a comment with the law, then what each shows, its looks, its appeal.
     pub fn truth(&self) -> String {
         let line = |s: &Status| {
             let looks = s.subject.looks;
@@ -159,9 +160,17 @@ impl World {
                 s.likes
             )
         };
-        let head = "native,kind,warmth,brightness,saturation,clutter,appeal,likes\n".to_string();
+        let law = self.settings.law.words();
+        let columns = "native,kind,warmth,brightness,saturation,clutter,appeal,likes";
+        let head = format!("# {law}\n{columns}\n");
         self.statuses.iter().fold(head, |text, status| text + &line(status))
     }
+}
+
+/// The last midnight, in seconds since 1970: a world that is made again on the same day is the same.
+pub fn midnight() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64);
+    now - now % 86_400
 }
 
 fn user(number: usize, rng: &mut Rng) -> User {
@@ -243,7 +252,7 @@ mod tests {
             |seed| World::new(Settings { seed, photos: 300, ..Settings::default() }).expect("one");
         assert_eq!(world(4).statuses, world(4).statuses);
         assert_ne!(world(4).statuses, world(5).statuses);
-        assert_eq!(world(4).truth().lines().count(), 301);
+        assert_eq!(world(4).truth().lines().count(), 302);
     }
 
     #[test]

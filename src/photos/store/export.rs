@@ -107,9 +107,7 @@ pub fn export(store: &Store, table: &Table, path: &Path) -> Result<usize> {
     })?;
     let bytes = format(&columns)
         .map_err(|reason| Error::Invalid(format!("{}: {reason}", path.display())))?;
-    weights_tools::write_atomically(path, |out| {
-        out.write_all(&bytes).map_err(weights_tools::Error::io(path, "write"))
-    })?;
+    weights_tools::write_file(path, bytes)?;
     Ok(columns.rows.len())
 }
 

@@ -140,10 +140,7 @@ impl Page {
     ///
     /// Fails as [`Page::html`] does, and where the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
-        let html = self.html()?;
-        Ok(weights_tools::write_atomically(path, |out| {
-            out.write_all(html.as_bytes()).map_err(weights_tools::Error::io(path, "write"))
-        })?)
+        Ok(weights_tools::write_file(path, self.html()?)?)
     }
 
     fn head(&self, html: &mut String) {
