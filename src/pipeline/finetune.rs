@@ -64,7 +64,12 @@ fn prefix(folder: &Path) -> String {
 }
 
 /// Writes the recipe. Gives the new layer's name.
-fn write_recipe(project: &Project, network: &Network, all: &[Photo], folder: &Path) -> Result<String> {
+fn write_recipe(
+    project: &Project,
+    network: &Network,
+    all: &[Photo],
+    folder: &Path,
+) -> Result<String> {
     let config = &project.config.finetune;
     let class = |good: bool, name: &str| {
         let part = |test: bool| {

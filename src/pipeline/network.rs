@@ -71,7 +71,9 @@ impl Network {
             net.input_shape(&input)?.nchw().map_err(Error::Invalid)?;
         if channels != 3 {
             let name = &self.name;
-            return Err(Error::Invalid(format!("{name}: its input has {channels} channels; photos have 3")));
+            return Err(Error::Invalid(format!(
+                "{name}: its input has {channels} channels; photos have 3"
+            )));
         }
         let classifier = Classifier::new(ClassifierOptions {
             image_dims: Size::new(self.side.max(height), self.side.max(width)),

@@ -129,8 +129,8 @@ impl Stage {
             Self::Download => &[Self::Prepare],
             Self::Faces | Self::Features => &[Self::Download],
             Self::Compare | Self::Finetune => &[Self::Prepare, Self::Faces, Self::Features],
-            Self::Rank => &[Self::Compare, Self::Finetune],
-            Self::Report => &[Self::Rank],
+            Self::Rank => &[Self::Prepare, Self::Faces, Self::Features, Self::Compare],
+            Self::Report => &Self::ALL.split_last().expect("nine of them").1,
         }
     }
 

@@ -7,9 +7,7 @@ use likenet::learn::linear::Samples;
 use likenet::learn::metrics::{Confusion, Judged, Platt, average_precision, bootstrap, roc_auc};
 use likenet::learn::model::{Classifier, Model};
 use likenet::learn::prepare::prepared;
-use likenet::learn::validate::{
-    self, Learner, Learnt, Method, Sampled, Validation, boundary,
-};
+use likenet::learn::validate::{self, Learner, Learnt, Method, Sampled, Validation, boundary};
 use likenet::learn::{Matrix, Table};
 use likenet::{Error, Result};
 use serde_json::{Map, Value, json};

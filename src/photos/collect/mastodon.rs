@@ -81,8 +81,7 @@ pub(super) async fn page(asker: &Asker<'_>, cursor: Option<&str>) -> Result<Page
 /// A status's picture, or why it is left out.
 fn found(status: Status) -> std::result::Result<Found, &'static str> {
     let account = status.account;
-    let about = account.note.as_deref().unwrap_or("").to_lowercase();
-    let unfound = ["#nobot", "#noindex", "nobot.", "[nobot]"].iter().any(|w| about.contains(w));
+    let opts_out = account.noindex == Some(true) || says_no(account.note.as_deref().unwrap_or(""));
     let picture = || {
         let media = status.media_attachments.iter();
         media.filter(|m| m.r#type == "image").find_map(|m| m.url.clone())
@@ -92,7 +91,7 @@ fn found(status: Status) -> std::result::Result<Found, &'static str> {
         () if status.visibility.as_deref().is_some_and(|v| v != "public") => Err("not public"),
         () if status.sensitive => Err("marked sensitive"),
         () if account.bot == Some(true) => Err("of a bot"),
-        () if account.noindex == Some(true) || unfound => Err("of an account that opts out"),
+        () if opts_out => Err("of an account that opts out"),
         () => match picture() {
             None => Err("without a picture"),
             Some(url) => Ok(Found {
@@ -110,6 +109,22 @@ fn found(status: Status) -> std::result::Result<Found, &'static str> {
             }),
         },
     }
+}
+
+/// Whether what an account says about itself, in HTML, has a word that keeps machines away, as `#nobot`. Tags are no
+/// words: servers write `#<span>nobot</span>`.
+fn says_no(about: &str) -> bool {
+    let mut within = false;
+    let text: String = about
+        .chars()
+        .map(|c| {
+            within = c == '<' || (within && c != '>');
+            if within || c == '>' { ' ' } else { c }
+        })
+        .collect();
+    let text = text.to_lowercase();
+    let mut words = text.split(|c: char| !c.is_alphanumeric());
+    words.any(|word| matches!(word, "nobot" | "nobots" | "noindex"))
 }
 
 #[cfg(test)]
@@ -157,7 +172,15 @@ mod tests {
         assert!(said(|s| s["sensitive"] = json!(true)).contains("sensitive"));
         assert!(said(|s| s["account"]["bot"] = json!(true)).contains("bot"));
         assert!(said(|s| s["account"]["noindex"] = json!(true)).contains("opts out"));
-        assert!(said(|s| s["account"]["note"] = json!("me <a>#NoBot</a>")).contains("opts out"));
+        assert!(
+            said(|s| s["account"]["note"] = json!("me <a>#<span>NoBot</span></a>"))
+                .contains("opts out")
+        );
+        assert!(
+            !says_no("<p>I build robots, nobotany</p>")
+                && says_no("no photos, nobot")
+                && says_no("<p>hi</p><p>noindex</p>")
+        );
         assert!(said(|s| s["media_attachments"] = json!([{ "type": "gifv" }])).contains("without"));
     }
 }
