@@ -141,7 +141,7 @@ fn three_networks_tell_of_the_same_photos() {
         let own = folder.path().join(name);
         std::fs::create_dir(&own).expect("room");
         let config = study(&own, collect);
-        let said = good(&["collect", text(&config)]);
+        let said = good(&["stage", "collect", text(&config)]);
         assert!(!said.contains("-token"), "a secret is shown: {said}");
         let table = &tables(&config)["photos"];
         let likes = table.lines().skip(1).map(|line| {
@@ -169,7 +169,7 @@ fn the_stated_rate_is_kept() {
         std::fs::read_to_string(&config).expect("text").replace("rate = 200.0", "rate = 5.0");
     std::fs::write(&config, stated.replace("rate = 0.0", "rate = 100.0")).expect("room");
     for stage in ["collect", "prepare", "download"] {
-        good(&[stage, text(&config)]);
+        good(&["stage", stage, text(&config)]);
     }
     let [interfaces, photos] = server.measured();
     println!("study: 5 and 100 calls a second stated, {interfaces:?}, {photos:?} measured");
@@ -186,12 +186,12 @@ fn a_server_that_goes_and_comes_back() {
     let whole = tempfile::tempdir().expect("a folder");
     let other = study(whole.path(), &mastodon(&first));
     for stage in ["collect", "prepare", "download"] {
-        good(&[stage, text(&other)]);
+        good(&["stage", stage, text(&other)]);
     }
-    good(&["collect", text(&config)]);
-    good(&["prepare", text(&config)]);
+    good(&["stage", "collect", text(&config)]);
+    good(&["stage", "prepare", text(&config)]);
     let mut child =
-        likenet(&["download", text(&config)]).stderr(Stdio::null()).spawn().expect("runs");
+        likenet(&["stage", "download", text(&config)]).stderr(Stdio::null()).spawn().expect("runs");
     std::thread::sleep(Duration::from_millis(60));
     drop(first);
     std::thread::sleep(Duration::from_millis(700));
@@ -245,7 +245,7 @@ fn sorted(server: &Server, world: &World, folder: &Path) -> [PathBuf; 2] {
     folders.iter().for_each(|folder| std::fs::create_dir(folder).expect("room"));
     let config = study(folder, &mastodon(server));
     for stage in ["collect", "prepare", "download"] {
-        good(&[stage, text(&config)]);
+        good(&["stage", stage, text(&config)]);
     }
     for line in tables(&config)["photos"].lines().skip(1) {
         let cells: Vec<&str> = line.split(',').collect();
@@ -289,6 +289,55 @@ fn a_classifier_of_people_is_learnt_from_sorted_photos() {
 }
 
 #[test]
+fn a_stage_runs_again_when_its_inputs_change_and_only_then() {
+    let server = server(160, Options::default());
+    let folder = tempfile::tempdir().expect("a folder");
+    let network = study(folder.path(), &mastodon(&server));
+    for stage in ["collect", "prepare", "download"] {
+        good(&["stage", stage, text(&network)]);
+    }
+    let own = folder.path().join("own");
+    std::fs::create_dir(&own).expect("room");
+    let table: Vec<String> = tables(&network)["photos"]
+        .lines()
+        .skip(1)
+        .filter_map(|line| {
+            let cells: Vec<&str> = line.split(',').collect();
+            let file = folder.path().join("data/photos").join(cells[13]);
+            (cells[12] == "done")
+                .then(|| format!("{},{},{},{}\n", file.display(), cells[4], cells[3], cells[2]))
+        })
+        .collect();
+    let write = |rows: &[String]| {
+        let text = format!("photo,likes,followers,user\n{}", rows.concat());
+        std::fs::write(own.join("likes.csv"), text).expect("room");
+    };
+    write(&table);
+    let config = study(&own, "source = 'csv'\npath = 'likes.csv'");
+    good(&["run", text(&config)]);
+    let known = |said: &str| said.matches("(as before)").count();
+    assert_eq!(known(&good(&["run", text(&config)])), 9);
+    // Another title changes the report alone; another number of trees what comes after the features, too.
+    let change = |from: &str, to: &str| {
+        let toml = std::fs::read_to_string(&config).expect("text");
+        std::fs::write(&config, toml.replace(from, to)).expect("room");
+    };
+    change("repeats = 50", "repeats = 50\ntitle = 'Another one'");
+    assert_eq!(known(&good(&["run", text(&config)])), 8);
+    change("trees = 10", "trees = 11");
+    assert_eq!(known(&good(&["run", text(&config)])), 6);
+    // A row that is gone from the table is gone from the study.
+    write(&table[1..]);
+    assert!(known(&good(&["run", text(&config)])) < 3);
+    let photos = tables(&config)["photos"].clone();
+    assert_eq!(photos.lines().count(), table.len());
+    // A result that somebody deleted is made again.
+    std::fs::remove_file(own.join("data/report.html")).expect("a report");
+    assert_eq!(known(&good(&["run", text(&config)])), 8);
+    assert!(own.join("data/report.html").exists());
+}
+
+#[test]
 fn commands_say_what_is_missing() {
     let folder = tempfile::tempdir().expect("a folder");
     let config = folder.path().join("likenet.toml");
@@ -300,7 +349,7 @@ fn commands_say_what_is_missing() {
     assert!(said(&["run", text(&config)]).contains("likenet init"));
     good(&["init", text(&config)]);
     assert!(said(&["init", text(&config)]).contains("is there already"));
-    assert!(said(&["prepare", text(&config)]).contains("run first: collect"));
+    assert!(said(&["stage", "prepare", text(&config)]).contains("run first: collect"));
     assert!(said(&["forget", "nobody", text(&config)]).contains("no user 'nobody'"));
     assert!(said(&["run", text(&config), "--only", "colect"]).contains("stages are collect"));
     let state = String::from_utf8_lossy(&run(&["status", text(&config)]).stdout).into_owned();

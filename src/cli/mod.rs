@@ -20,8 +20,6 @@ mod weights;
 
 use clap::{Parser, Subcommand};
 use likenet::Result;
-#[cfg(feature = "study")]
-use likenet::pipeline::Stage;
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
@@ -49,21 +47,9 @@ enum Command {
     /// Shows how far each stage of a study is
     #[cfg(feature = "study")]
     Status(study::StudyArgs),
-    /// Stage 1 of a study: which photos there are
+    /// One stage of a study, by its name
     #[cfg(feature = "study")]
-    Collect(study::StudyArgs),
-    /// Stage 2: which photos count, and which are good
-    #[cfg(feature = "study")]
-    Prepare(study::StudyArgs),
-    /// Stage 3: their files
-    #[cfg(feature = "study")]
-    Download(study::StudyArgs),
-    /// Stages 4 to 8: faces, features, comparison, fine-tuning, ranking
-    #[cfg(feature = "study")]
-    Rank(study::StudyArgs),
-    /// Stage 9: the report
-    #[cfg(feature = "study")]
-    Report(study::StudyArgs),
+    Stage(study::StageArgs),
     /// Learns to tell photos of people from memes and others
     #[cfg(feature = "study")]
     #[command(subcommand)]
@@ -132,15 +118,7 @@ pub fn main() -> ExitCode {
         #[cfg(feature = "study")]
         Command::Status(args) => study::status(&args),
         #[cfg(feature = "study")]
-        Command::Collect(args) => study::some(&[Stage::Collect], &args),
-        #[cfg(feature = "study")]
-        Command::Prepare(args) => study::some(&[Stage::Prepare], &args),
-        #[cfg(feature = "study")]
-        Command::Download(args) => study::some(&[Stage::Download], &args),
-        #[cfg(feature = "study")]
-        Command::Rank(args) => study::some(&study::LEARNING, &args),
-        #[cfg(feature = "study")]
-        Command::Report(args) => study::some(&[Stage::Report], &args),
+        Command::Stage(args) => study::stage(&args),
         #[cfg(feature = "study")]
         Command::Filter(command) => study::filter(&command),
         #[cfg(feature = "study")]

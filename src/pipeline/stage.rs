@@ -130,7 +130,16 @@ impl Stage {
             Self::Faces | Self::Features => &[Self::Download],
             Self::Compare | Self::Finetune => &[Self::Prepare, Self::Faces, Self::Features],
             Self::Rank => &[Self::Prepare, Self::Faces, Self::Features, Self::Compare],
-            Self::Report => &Self::ALL.split_last().expect("nine of them").1,
+            Self::Report => &[
+                Self::Collect,
+                Self::Prepare,
+                Self::Download,
+                Self::Faces,
+                Self::Features,
+                Self::Compare,
+                Self::Finetune,
+                Self::Rank,
+            ],
         }
     }
 

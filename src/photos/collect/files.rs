@@ -11,6 +11,7 @@ use crate::photos::http::date;
 use crate::photos::store::Store;
 use crate::photos::watch::Watch;
 use serde_json::{Map, Value};
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -40,14 +41,16 @@ pub(super) fn collect(
     };
     // Read from the beginning, they are counted from the beginning.
     begin_again(store)?;
-    let mut writer = Writer { store, settings, page: Page::default(), done: 0, watch };
+    let (page, there) = (Page::default(), HashSet::new());
+    let mut writer = Writer { store, settings, page, there, watch };
     for row in rows {
-        if writer.is_full()? {
+        if writer.is_full() {
             break;
         }
         writer.add(row?, &base)?;
     }
-    writer.flush(true)
+    writer.flush(true)?;
+    writer.remove_others()
 }
 
 /// A photo's numbers, and where they stand.
@@ -60,21 +63,22 @@ struct Writer<'a> {
     store: &'a mut Store,
     settings: &'a Settings,
     page: Page,
-    done: u64,
+    /// The network's names of all photos that the files have.
+    there: HashSet<String>,
     watch: &'a dyn Watch,
 }
 
 impl Writer<'_> {
-    fn is_full(&self) -> Result<bool> {
-        Ok(self.done >= self.settings.most)
+    fn is_full(&self) -> bool {
+        self.there.len() as u64 >= self.settings.most
     }
 
     fn add(&mut self, row: Row, base: &Path) -> Result<()> {
         let found = row.found(base)?;
         match found {
             Some(found) => {
+                self.there.insert(found.native.clone());
                 self.page.found.push(found);
-                self.done += 1;
             }
             None => self.page.leave("without likes or followers"),
         }
@@ -85,8 +89,25 @@ impl Writer<'_> {
         let mut page = std::mem::take(&mut self.page);
         // Files are read whole each time: there is no place to go on from, and rows are told apart by their photo.
         page.next = (!last).then(String::new);
-        self.watch.at(self.done);
+        self.watch.at(self.there.len() as u64);
         keep(self.store, &self.settings.identity(), page, self.settings.most)
+    }
+}
+
+impl Writer<'_> {
+    /// Removes photos that an earlier state of the files had, and users without photos.
+    fn remove_others(&mut self) -> Result<()> {
+        let there = &self.there;
+        self.store.change(|db| {
+            let mut query = db.prepare("SELECT id, native FROM photos")?;
+            let known = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            let known: Vec<(i64, String)> = known.collect::<rusqlite::Result<_>>()?;
+            for (id, _) in known.iter().filter(|(_, native)| !there.contains(native)) {
+                db.execute("DELETE FROM photos WHERE id = ?1", [id])?;
+            }
+            db.execute("DELETE FROM users WHERE id NOT IN (SELECT user FROM photos)", [])?;
+            Ok(())
+        })
     }
 }
 

@@ -1,17 +1,14 @@
 //! The whole study: `likenet demo`, `run`, `init`, `status`, the stages one by one, `export`, `forget`, `filter`.
 
+mod progress;
+
 use super::{Outcome, print, write};
-use indicatif::{ProgressBar, ProgressStyle};
 use likenet::photos::store::{export, forget, tables};
-use likenet::photos::watch::Watch;
-use likenet::pipeline::{
-    self, Config, Demo, Finished, Progress, Project, Sorted, Stage, Status, TEMPLATE,
-};
+use likenet::pipeline::{self, Config, Demo, Project, Sorted, Stage, Status, TEMPLATE};
 use likenet::report::Table;
 use likenet::{Error, Result};
+use progress::Shown;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::time::{Duration, Instant};
 
 /// Which study.
 #[derive(clap::Args)]
@@ -48,14 +45,23 @@ pub struct RunArgs {
     #[command(flatten)]
     study: StudyArgs,
     /// Only these stages
-    #[arg(long, value_name = "STAGE,…", value_delimiter = ',', value_parser = stage)]
+    #[arg(long, value_name = "STAGE,…", value_delimiter = ',', value_parser = stage_named)]
     only: Vec<Stage>,
     /// Run these stages though nothing has changed; collect then begins with the newest photos
-    #[arg(long, value_name = "STAGE,…", value_delimiter = ',', value_parser = stage)]
+    #[arg(long, value_name = "STAGE,…", value_delimiter = ',', value_parser = stage_named)]
     again: Vec<Stage>,
     /// Show the report in the browser
     #[arg(long)]
     open: bool,
+}
+
+#[derive(clap::Args)]
+pub struct StageArgs {
+    /// collect, prepare, download, faces, features, compare, finetune, rank or report
+    #[arg(value_name = "STAGE", value_parser = stage_named)]
+    stage: Stage,
+    #[command(flatten)]
+    study: StudyArgs,
 }
 
 #[derive(clap::Args)]
@@ -111,93 +117,9 @@ pub struct FilterArgs {
     config: Option<PathBuf>,
 }
 
-fn stage(name: &str) -> std::result::Result<Stage, String> {
+fn stage_named(name: &str) -> std::result::Result<Stage, String> {
     let names = || Stage::ALL.map(Stage::name).join(", ");
     Stage::named(name).ok_or_else(|| format!("stages are {}", names()))
-}
-
-/// A line for each stage, and a bar for what is under way.
-struct Shown {
-    bar: Mutex<ProgressBar>,
-    begun: Instant,
-    notes: Mutex<Notes>,
-}
-
-/// Notes of a stage: of many, the first ones.
-#[derive(Default)]
-struct Notes {
-    shown: usize,
-    hidden: usize,
-}
-
-/// Notes of a stage that are shown.
-const NOTES: usize = 8;
-
-impl Shown {
-    fn new() -> Self {
-        let (bar, notes) = (Mutex::new(ProgressBar::hidden()), Mutex::default());
-        Self { bar, begun: Instant::now(), notes }
-    }
-
-    fn bar(&self) -> std::sync::MutexGuard<'_, ProgressBar> {
-        self.bar.lock().unwrap_or_else(|e| e.into_inner())
-    }
-
-    fn line(&self, stage: Stage, text: &str) {
-        self.bar().finish_and_clear();
-        let number = 1 + Stage::ALL.iter().position(|s| *s == stage).unwrap_or(0);
-        eprintln!("{number}/{} {:<9} {text}", Stage::ALL.len(), stage.name());
-    }
-}
-
-impl Watch for Shown {
-    fn begin(&self, what: &str, total: Option<u64>) {
-        self.bar().finish_and_clear();
-        let bar = ProgressBar::new(total.unwrap_or(0));
-        let template =
-            format!("    {{wide_bar}} {{pos}}/{{len}} {what}  {{per_sec}}  {{eta}} left");
-        if let Ok(style) = ProgressStyle::with_template(&template) {
-            bar.set_style(style);
-        }
-        bar.enable_steady_tick(Duration::from_millis(200));
-        *self.bar() = bar;
-    }
-
-    fn at(&self, done: u64) {
-        self.bar().set_position(done);
-    }
-
-    fn note(&self, text: &str) {
-        let mut notes = self.notes.lock().unwrap_or_else(|e| e.into_inner());
-        if notes.shown >= NOTES {
-            notes.hidden += 1;
-            return;
-        }
-        notes.shown += 1;
-        self.bar().suspend(|| eprintln!("    {text}"));
-    }
-}
-
-impl Progress for Shown {
-    fn stage(&self, stage: Stage) {
-        *self.notes.lock().unwrap_or_else(|e| e.into_inner()) = Notes::default();
-        if std::io::IsTerminal::is_terminal(&std::io::stderr()) {
-            self.line(stage, "…");
-        }
-    }
-
-    fn finished(&self, stage: Stage, how: &Finished) {
-        let hidden = self.notes.lock().unwrap_or_else(|e| e.into_inner()).hidden;
-        if hidden > 0 {
-            self.bar().suspend(|| eprintln!("    … and {hidden} more"));
-        }
-        match how {
-            Finished::Ran { summary, seconds } => {
-                self.line(stage, &format!("{summary} ({seconds} s)"))
-            }
-            Finished::Known { summary } => self.line(stage, &format!("{summary} (as before)")),
-        }
-    }
 }
 
 /// Ctrl-C ends the program at once: what is done is on the disk already.
@@ -262,15 +184,10 @@ pub fn run(args: &RunArgs) -> Result<Outcome> {
     done(&shown, &project.file("report.html"), args.open)
 }
 
-/// The stages that compute, whose names other commands have.
-pub const LEARNING: [Stage; 5] =
-    [Stage::Faces, Stage::Features, Stage::Compare, Stage::Finetune, Stage::Rank];
-
-/// Some stages, as a command of their own.
-pub fn some(stages: &[Stage], args: &StudyArgs) -> Result<Outcome> {
+pub fn stage(args: &StageArgs) -> Result<Outcome> {
     catch_interrupts()?;
-    let mut project = Project::open(&args.config)?;
-    pipeline::run(&mut project, stages, &Shown::new())?;
+    let mut project = Project::open(&args.study.config)?;
+    pipeline::run(&mut project, &[args.stage], &Shown::new())?;
     Ok(Outcome::Done)
 }
 
