@@ -137,10 +137,11 @@ pub fn sha256(text: &str) -> String {
 fn wrong(path: &Path) -> impl Fn(rusqlite::Error) -> Error {
     let path = path.display().to_string();
     move |error| {
-        use rusqlite::ErrorCode::{DatabaseBusy, DiskFull, NotADatabase};
+        use rusqlite::ErrorCode::{DatabaseBusy, DatabaseCorrupt, DiskFull, NotADatabase};
         let advice = match error.sqlite_error_code() {
             Some(DiskFull) => ": make room and run again, nothing is lost",
             Some(DatabaseBusy) => ": another program holds it; run again when that is done",
+            Some(DatabaseCorrupt) => ": bring back a copy of it, or remove it to begin anew",
             Some(NotADatabase) => ": the file is not likenet's",
             _ => "",
         };
