@@ -2,7 +2,7 @@
 
 use super::config::{Config, Report};
 use super::project::Project;
-use super::stage::{Progress, run};
+use super::run::{Progress, run};
 use crate::error::{Error, Result};
 use crate::photos::simulate::{Faults, Options, Server, Settings, World, midnight};
 use crate::photos::{collect, download};
