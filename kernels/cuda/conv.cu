@@ -23,9 +23,11 @@ namespace conv {
 
 using namespace product;
 
-// Packed weights are (group, k, row); behind them, for each k, {offset in a picture, rows down, columns across, 0}.
+// Packed weights are (group, k, row), k filled up to a multiple of 16; behind them lies the table: for each k
+// {offset in a picture, rows down, columns across, 0}; what fills up lies outside every picture.
+__device__ inline int filled(int k) { return (k + BK - 1) / BK * BK; }
 __device__ inline const int4* table(const ConvShape& d, const float* packed) {
-    return reinterpret_cast<const int4*>(packed + Count(d.groups) * d.k * d.row);
+    return reinterpret_cast<const int4*>(packed + Count(d.groups) * filled(d.k) * d.row);
 }
 
 // Operand (k, position): value k of the position's patch. All threads of a warp bring the same k.
@@ -49,15 +51,13 @@ struct Patches {
         x = at % d.out_w * d.stride_w - d.pad_w;
         p = pictures + picture * d.pitch_x + Count(group) * d.channels * d.in_h * d.in_w + (Count(y) * width + x);
     }
-    __device__ void load(float* tile, int k0, int end) {
-        int column = threadIdx.x % WIDTH, first = threadIdx.x / WIDTH;
+    __device__ void load(float* tile, int k0, int) {
+        const int4* taps = table + k0 + threadIdx.x / WIDTH;
 #pragma unroll
         for (int j = 0; j < BK * WIDTH / THREADS; j++) {
-            int k = first + j * (THREADS / WIDTH);
-            int4 tap = __ldg(table + min(k0 + k, end - 1));
-            bool valid = k0 + k < end && unsigned(y + tap.y) < unsigned(height) && unsigned(x + tap.z) < unsigned(width);
-            cp_async_4(tile + k * WIDTH + column, valid ? p + tap.x : reinterpret_cast<const float*>(table),
-                       valid ? 4 : 0);
+            int4 tap = __ldg(taps + j * (THREADS / WIDTH));
+            bool valid = unsigned(y + tap.y) < unsigned(height) && unsigned(x + tap.z) < unsigned(width);
+            cp_async_4(tile + threadIdx.x + j * THREADS, p + tap.x, valid ? 4 : 0);
         }
     }
 };
@@ -82,18 +82,16 @@ struct Scattered {
         x = at % d.out_w + d.pad_w;
         p += picture * d.pitch_x + Count(group) * d.channels * d.in_h * d.in_w;
     }
-    __device__ void load(float* tile, int k0, int end) {
+    __device__ void load(float* tile, int k0, int) {
         int column = threadIdx.x % WIDTH, first = threadIdx.x / WIDTH;
         for (int j = 0; j < BK * WIDTH / THREADS; j++) {
             int k = first + j * (THREADS / WIDTH);
-            int4 tap = __ldg(table + min(k0 + k, end - 1));
+            int4 tap = __ldg(table + k0 + k);
             int down = y - tap.y, across = x - tap.z;  // stride times where the window lay
-            bool valid = k0 + k < end && down >= 0 && across >= 0 && down % d.stride_h == 0 &&
+            bool valid = down >= 0 && across >= 0 && down % d.stride_h == 0 &&
                          across % d.stride_w == 0 && down / d.stride_h < d.in_h && across / d.stride_w < d.in_w;
             cp_async_4(tile + k * WIDTH + column,
-                       valid ? p + tap.x + down / d.stride_h * d.in_w + across / d.stride_w
-                             : reinterpret_cast<const float*>(table),
-                       valid ? 4 : 0);
+                       p + tap.x + down / d.stride_h * d.in_w + across / d.stride_w, valid ? 4 : 0);
         }
     }
 };
@@ -107,7 +105,7 @@ __device__ inline void forward(const ConvShape& d, const float* x, const float* 
     int first_m = blockIdx.x % tiles_m * BM, first_n = blockIdx.x / tiles_m * BN;
     int group = blockIdx.z / d.splits, split = blockIdx.z % d.splits;
     T t;
-    Rows<BM, T::THREADS> weights(packed + Count(group) * d.k * d.row, d.row, first_m, d.row);
+    Packed<BM, T::THREADS> weights(packed + Count(group) * filled(d.k) * d.row, d.row, first_m, d.row);
     P<BN, T::THREADS> patches(d, x, table(d, packed), group, first_n);
     int begin = split * d.per_split;
     t.multiply(weights, patches, begin, min(begin + d.per_split, d.k), shared);
@@ -141,53 +139,36 @@ __device__ inline void forward(const ConvShape& d, const float* x, const float* 
     }
 }
 
-// Where a thread is on its way through the positions of all pictures.
-struct Walk {
-    int picture, y, x;
-    __device__ Walk(const ConvShape& d, int position) {
-        int plane = d.out_h * d.out_w;
-        picture = position / plane;
-        y = position % plane / d.out_w;
-        x = position % d.out_w;
-    }
-    __device__ void advance(const ConvShape& d, int by) {
-        x += by;
-        while (x >= d.out_w) {
-            x -= d.out_w;
-            if (++y == d.out_h) {
-                y = 0;
-                picture++;
-            }
-        }
-    }
-};
+// For the weights' gradient k runs over the positions of all pictures. A table tells for each: {offset of its window
+// in all pictures as if there were no padding, the window's first row, its first column, offset in all dy}; both
+// offsets are 32 bits without sign. What fills up to a multiple of 16 has a row below every picture.
+constexpr int NOWHERE = -(1 << 30);
 
 // Operand (position, filter): the output's gradients.
 template <int WIDTH, int THREADS>
 struct OutputBack {
     static constexpr bool SWIZZLED = true;
-    const ConvShape& d;
+    static constexpr int STEP = THREADS / 8;
     const float* p;
-    int rest;
-    Walk at[2];
+    const int4* positions;
+    int plane, k, i, rest;
 
-    __device__ OutputBack(const ConvShape& d, const float* dy, int group, int first, int begin)
-        : d(d), p(dy + Count(group * d.filters + first) * (d.out_h * d.out_w)), rest(d.filters - first),
-          at{Walk(d, begin + threadIdx.x % 8), Walk(d, begin + threadIdx.x % 8 + 8)} {}
-    // Called for one range of k after the other.
-    __device__ void load(float* tile, int k0, int end) {
-        int plane = d.out_h * d.out_w;
+    __device__ OutputBack(const ConvShape& d, const float* dy, const int4* positions, int group, int first)
+        : positions(positions), plane(d.out_h * d.out_w), k(threadIdx.x % 8), i(threadIdx.x / 8),
+          rest(d.filters - first) {
+        p = dy + Count(group * d.filters + first + i) * plane;
+    }
+    __device__ void load(float* tile, int k0, int) {
 #pragma unroll
-        for (int half = 0; half < 2; half++) {
-            int k = threadIdx.x % 8 + 8 * half;
-            Count from = at[half].picture * d.pitch_y + at[half].y * d.out_w + at[half].x;
+        for (int half = 0; half < BK; half += 8) {
+            int4 at = __ldg(positions + k0 + k + half);
+            const float* from = p + unsigned(at.w);
 #pragma unroll
-            for (int j = 0; j < WIDTH / (THREADS / 8); j++) {
-                int i = threadIdx.x / 8 + j * (THREADS / 8);
-                bool valid = k0 + k < end && i < rest;
-                cp_async_4(tile + k * WIDTH + swizzled(k, i), valid ? p + from + Count(i) * plane : p, valid ? 4 : 0);
+            for (int j = 0; j < WIDTH / STEP; j++) {
+                bool valid = at.y != NOWHERE && i + j * STEP < rest;
+                cp_async_4(tile + (k + half) * WIDTH + swizzled(k, i + j * STEP), from, valid ? 4 : 0);
+                from += STEP * plane;
             }
-            at[half].advance(d, BK);
         }
     }
 };
@@ -196,42 +177,43 @@ struct OutputBack {
 template <int WIDTH, int THREADS>
 struct PatchesBack {
     static constexpr bool SWIZZLED = true;
-    static constexpr int EACH_THREAD = WIDTH / (THREADS / 8);
-    const ConvShape& d;
+    static constexpr int STEP = THREADS / 8, EACH_THREAD = WIDTH / STEP;
     const float* p;
-    int4 tap[EACH_THREAD];
-    Walk at[2];
+    const int4* positions;
+    int k, i, height, width;
+    int offset[EACH_THREAD], tap[EACH_THREAD];  // a tap's row in the upper half, its column in the lower
 
-    __device__ PatchesBack(const ConvShape& d, const float* x, const int4* table, int group, int first, int begin)
-        : d(d), p(x + Count(group) * d.channels * d.in_h * d.in_w),
-          at{Walk(d, begin + threadIdx.x % 8), Walk(d, begin + threadIdx.x % 8 + 8)} {
+    __device__ PatchesBack(const ConvShape& d, const float* x, const int4* positions, const int4* table, int group,
+                           int first)
+        : positions(positions), k(threadIdx.x % 8), i(threadIdx.x / 8), height(d.in_h), width(d.in_w) {
+        p = x + Count(group) * d.channels * d.in_h * d.in_w - (Count(d.pad_h) * d.in_w + d.pad_w);
 #pragma unroll
         for (int j = 0; j < EACH_THREAD; j++) {
-            int i = first + threadIdx.x / 8 + j * (THREADS / 8);
-            tap[j] = i < d.k ? __ldg(table + i) : make_int4(0, -(1 << 30), 0, 0);
+            int at = first + i + j * STEP;
+            int4 t = at < d.k ? __ldg(table + at) : make_int4(0, 0x7fff, 0, 0);
+            offset[j] = t.x;
+            tap[j] = t.y << 16 | t.z;
         }
     }
-    __device__ void load(float* tile, int k0, int end) {
+    __device__ void load(float* tile, int k0, int) {
 #pragma unroll
-        for (int half = 0; half < 2; half++) {
-            int k = threadIdx.x % 8 + 8 * half;
-            int y = at[half].y * d.stride_h - d.pad_h, x = at[half].x * d.stride_w - d.pad_w;
-            const float* from = p + at[half].picture * d.pitch_x + (Count(y) * d.in_w + x);
+        for (int half = 0; half < BK; half += 8) {
+            int4 at = __ldg(positions + k0 + k + half);
+            const float* from = p + unsigned(at.x);
 #pragma unroll
             for (int j = 0; j < EACH_THREAD; j++) {
-                int i = threadIdx.x / 8 + j * (THREADS / 8);
-                bool valid = k0 + k < end && unsigned(y + tap[j].y) < unsigned(d.in_h) &&
-                             unsigned(x + tap[j].z) < unsigned(d.in_w);
-                cp_async_4(tile + k * WIDTH + swizzled(k, i), valid ? from + tap[j].x : p, valid ? 4 : 0);
+                bool valid = unsigned(at.y + (tap[j] >> 16)) < unsigned(height) &&
+                             unsigned(at.z + (tap[j] & 0xffff)) < unsigned(width);
+                cp_async_4(tile + (k + half) * WIDTH + swizzled(k, i + j * STEP), from + offset[j], valid ? 4 : 0);
             }
-            at[half].advance(d, BK);
         }
     }
 };
 
 // Block (x, 0, z): tile x (filters first) of group z / splits, range z % splits of the positions.
 template <int BM, int BN>
-__device__ inline void weights_back(const ConvShape& d, const float* x, const float* dy, const int4* table, float* dw) {
+__device__ inline void weights_back(const ConvShape& d, const float* x, const float* dy, const int4* table,
+                                    const int4* positions, float* dw) {
     DYNAMIC_SHARED(float, shared);
     typedef Tile<BM, BN> T;
     int tiles_m = (d.filters + BM - 1) / BM;
@@ -239,8 +221,8 @@ __device__ inline void weights_back(const ConvShape& d, const float* x, const fl
     int group = blockIdx.z / d.splits, split = blockIdx.z % d.splits;
     int begin = split * d.per_split;
     T t;
-    OutputBack<BM, T::THREADS> left(d, dy, group, first_m, begin);
-    PatchesBack<BN, T::THREADS> right(d, x, table, group, first_n, begin);
+    OutputBack<BM, T::THREADS> left(d, dy, positions, group, first_m);
+    PatchesBack<BN, T::THREADS> right(d, x, positions, table, group, first_n);
     t.multiply(left, right, begin, min(begin + d.per_split, d.batch * d.out_h * d.out_w), shared);
     dw += split * d.next_split;
 #pragma unroll
@@ -264,8 +246,9 @@ __device__ inline void weights_back(const ConvShape& d, const float* x, const fl
         conv::forward<BM, BN, conv::Patches>(d, x, packed, bias, y);                                                   \
     }                                                                                                                  \
     KERNEL_BOUNDED(threads, blocks, conv_weights_back_##tile,                                                          \
-                   (const ConvShape d, const float* x, const float* dy, const int4* table, float* dw)) {               \
-        conv::weights_back<BM, BN>(d, x, dy, table, dw);                                                               \
+                   (const ConvShape d, const float* x, const float* dy, const int4* table, const int4* positions,      \
+                    float* dw)) {                                                                                      \
+        conv::weights_back<BM, BN>(d, x, dy, table, positions, dw);                                                    \
     }
 
 CONV(128x128, 256, 2, 128, 128)
@@ -286,7 +269,7 @@ struct PackShape {
 
 // Weights (group, filter, channel, window) become (group, k, row). Forward, k is (channel, window), back (filter, window).
 KERNEL(conv_pack, (const PackShape d, const float* w, float* packed)) {
-    int taps = d.kernel_h * d.kernel_w, k_len = (d.back ? d.filters : d.channels) * taps;
+    int taps = d.kernel_h * d.kernel_w, k_len = conv::filled((d.back ? d.filters : d.channels) * taps);
     for EACH(at, Count(d.groups) * k_len * d.row) {
         int i = at % d.row, k = at / d.row % k_len, group = at / (Count(d.row) * k_len);
         int tap = d.flip ? taps - 1 - k % taps : k % taps;
@@ -299,8 +282,22 @@ KERNEL(conv_pack, (const PackShape d, const float* w, float* packed)) {
 // What each k means: see conv::table. `scattered` tables count rows and columns, the offset is the plane's alone.
 KERNEL(conv_table, (const ConvShape d, int scattered, int4* table)) {
     int taps = d.kernel_h * d.kernel_w;
-    for EACH(k, Count(d.k)) {
+    for EACH(k, Count(conv::filled(d.k))) {
         int c = k / taps, y = k % taps / d.kernel_w * d.dilation_h, x = k % d.kernel_w * d.dilation_w;
-        table[k] = make_int4(c * d.in_h * d.in_w + (scattered ? 0 : y * d.in_w + x), y, x, 0);
+        int4 tap = make_int4(c * d.in_h * d.in_w + (scattered ? 0 : y * d.in_w + x), y, x, 0);
+        int outside = scattered ? 1 << 30 : -(1 << 29);  // a position that is outside itself lies at -2^30
+        table[k] = k < d.k ? tap : make_int4(0, outside, outside, 0);
+    }
+}
+
+// What each position means for the weights' gradient.
+KERNEL(conv_positions, (const ConvShape d, int4* table)) {
+    int plane = d.out_h * d.out_w;
+    for EACH(k, Count(conv::filled(d.batch * plane))) {
+        Count picture = k / plane;
+        int at = k % plane, y = at / d.out_w * d.stride_h, x = at % d.out_w * d.stride_w;
+        int4 position = make_int4(int(unsigned(picture * d.pitch_x + Count(y) * d.in_w + x)), y - d.pad_h, x - d.pad_w,
+                                  int(unsigned(picture * d.pitch_y + at)));
+        table[k] = picture < Count(d.batch) ? position : make_int4(0, conv::NOWHERE, 0, 0);
     }
 }

@@ -22,7 +22,7 @@ namespace gemm {
 using namespace product;
 
 // Block (x, 0, z): tile x (rows first) of product z / splits, range z % splits of k.
-template <int BM, int BN, template <int, int> class A, template <int, int> class B>
+template <int BM, int BN, class A, class B>
 __device__ inline void tile(const GemmDims& d, const float* a, const float* b, const float* bias, float* c) {
     DYNAMIC_SHARED(float, shared);
     typedef Tile<BM, BN> T;
@@ -30,10 +30,18 @@ __device__ inline void tile(const GemmDims& d, const float* a, const float* b, c
     int first_m = blockIdx.x % tiles_m * BM, first_n = blockIdx.x / tiles_m * BN;
     int product = blockIdx.z / d.splits, split = blockIdx.z % d.splits;
     T t;
-    A<BM, T::THREADS> left(a + product * d.next_a, d.lda, first_m, d.m);
-    B<BN, T::THREADS> right(b + product * d.next_b, d.ldb, first_n, d.n);
-    int begin = split * d.per_split;
-    t.multiply(left, right, begin, min(begin + d.per_split, d.k), shared);
+    a += product * d.next_a;
+    b += product * d.next_b;
+    int begin = split * d.per_split, end = min(begin + d.per_split, d.k);
+    if (A::aligned(a, d.lda) && B::aligned(b, d.ldb)) {
+        typename A::template Fast<BM, T::THREADS> left(a, d.lda, first_m, d.m);
+        typename B::template Fast<BN, T::THREADS> right(b, d.ldb, first_n, d.n);
+        t.multiply(left, right, begin, end, shared);
+    } else {
+        typename A::template Any<BM, T::THREADS> left(a, d.lda, first_m, d.m);
+        typename B::template Any<BN, T::THREADS> right(b, d.ldb, first_n, d.n);
+        t.multiply(left, right, begin, end, shared);
+    }
     c += product * d.next_c + split * d.next_split;
     bool wide = d.ldc % 4 == 0 && Count(c) % 16 == 0;
 #pragma unroll
@@ -80,9 +88,9 @@ __device__ inline void tile(const GemmDims& d, const float* a, const float* b, c
         gemm::tile<64, 64, product::A, product::B>(d, a, b, bias, c);                                                  \
     }
 
-GEMM(kk, Columns, Columns)
-GEMM(kn, Columns, Rows)
-GEMM(mn, Rows, Rows)
+GEMM(kk, AlongK, AlongK)
+GEMM(kn, AlongK, AcrossK)
+GEMM(mn, AcrossK, AcrossK)
 
 struct SumDims {
     Count len, next_split;   // results; distance of the partial results

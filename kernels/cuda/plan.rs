@@ -458,7 +458,8 @@ fn pack(seen: &ConvDims, [filters, channels]: [usize; 2], back: bool, flip: bool
     let g = seen.group;
     let [kh, kw] = seen.window.kernel;
     let row = row(seen.filters / g);
-    let weights = g * seen.patch_len() * row;
+    let k = seen.patch_len().next_multiple_of(STEP);
+    let weights = g * k * row;
     let dims = Fields::default()
         .ints(&[g, filters / g, channels / g, kh, kw, row, back as usize, flip as usize]);
     let args = vec![dims.arg(), Arg::Ptr(Operand::Weight), Arg::Ptr(Operand::Packed(0))];
@@ -466,7 +467,7 @@ fn pack(seen: &ConvDims, [filters, channels]: [usize; 2], back: bool, flip: bool
         each("conv", "conv_pack", weights, args),
         table(seen, back && !flip, Operand::Packed(4 * weights)),
     ];
-    Pack { bytes: 4 * weights + 16 * seen.patch_len(), launches }
+    Pack { bytes: 4 * weights + 16 * k, launches }
 }
 
 fn table(seen: &ConvDims, scattered: bool, to: Operand) -> Launch {
@@ -534,11 +535,15 @@ pub fn conv_weights_back(gpu: &Gpu, d: &ConvDims, batch: usize, add: bool) -> Pl
     let last = if split { After::default() } else { after };
     let cut = (c.splits, c.per_split, if split { len } else { 0 });
     let shape = Shape { d, batch, after: last, pitch: d.output_len(), cut };
-    let partial = (16 * d.patch_len()).next_multiple_of(256);
+    let taps = (16 * d.patch_len().next_multiple_of(STEP)).next_multiple_of(256);
+    let positions = 16 * s.k.next_multiple_of(STEP);
+    let partial = (taps + positions).next_multiple_of(256);
     let to = if split { Operand::Scratch(partial) } else { Operand::Y };
-    let operands = [Operand::X, Operand::Dy, Operand::Scratch(0), to];
+    let operands = [Operand::X, Operand::Dy, Operand::Scratch(0), Operand::Scratch(taps), to];
+    let args = vec![shape.arg(), Arg::Ptr(Operand::Scratch(taps))];
     let mut launches = vec![
         table(d, false, Operand::Scratch(0)),
+        each("conv", "conv_positions", s.k.next_multiple_of(STEP), args),
         Launch {
             file: "conv",
             kernel: format!("conv_weights_back_{}", c.tile.name()),

@@ -15,57 +15,90 @@ constexpr int STAGES = 4;
 // threads that bring eight values of k write to eight different banks.
 __device__ inline int swizzled(int k, int i) { return i ^ (4 * (k % 8)); }
 
-// Operand (k, i) = p[k * ld + i]: neighbours along m or n.
-template <int WIDTH, int THREADS>
-struct Rows {
+// A copy whose `valid` is 0 writes zeros and reads nothing, wherever its source points.
+
+// Operand (k, i) = p[k * ld + i]: neighbours along m or n, all rows at multiples of 16 bytes. `PADDED` operands have
+// a multiple of 16 rows.
+template <int WIDTH, int THREADS, bool PADDED>
+struct WideRows {
     static constexpr bool SWIZZLED = false;
+    static constexpr int STEP = THREADS / (WIDTH / 4);  // rows that the block brings at once
     const float* p;
     Count ld;
-    int rest;   // how many i there are from the tile's first on
-    bool wide;  // all rows begin at multiples of 16 bytes
+    int k, i, valid;
 
-    __device__ Rows(const float* base, Count ld, int first, int len)
-        : p(base + first), ld(ld), rest(len - first), wide(ld % 4 == 0 && Count(base) % 16 == 0) {}
+    __device__ WideRows(const float* base, Count ld, int first, int len)
+        : ld(ld), k(threadIdx.x / (WIDTH / 4)), i(threadIdx.x % (WIDTH / 4) * 4) {
+        p = base + first + i;
+        valid = 4 * min(max(len - first - i, 0), 4);
+    }
     __device__ void load(float* tile, int k0, int end) {
+        const float* from = p + (k0 + k) * ld;
 #pragma unroll
-        for (int j = 0; j < BK * WIDTH / 4 / THREADS; j++) {
-            int at = threadIdx.x + j * THREADS, k = at / (WIDTH / 4), i = at % (WIDTH / 4) * 4;
-            int valid = k0 + k < end ? min(max(rest - i, 0), 4) : 0;
-            const float* from = valid ? p + (k0 + k) * ld + i : p;
-            if (wide) {
-                cp_async_16(tile + k * WIDTH + i, from, 4 * valid);
-            } else {
-#pragma unroll
-                for (int e = 0; e < 4; e++)
-                    cp_async_4(tile + k * WIDTH + i + e, e < valid ? from + e : p, e < valid ? 4 : 0);
-            }
+        for (int j = 0; j < BK / STEP; j++) {
+            cp_async_16(tile + (k + j * STEP) * WIDTH + i, from, PADDED || k0 + k + j * STEP < end ? valid : 0);
+            from += STEP * ld;
         }
     }
 };
+template <int WIDTH, int THREADS>
+struct NarrowRows {
+    static constexpr bool SWIZZLED = false;
+    const float* p;
+    Count ld;
+    int rest;
+
+    __device__ NarrowRows(const float* base, Count ld, int first, int len) : p(base + first), ld(ld), rest(len - first) {}
+    __device__ void load(float* tile, int k0, int end) {
+        for (int at = threadIdx.x; at < BK * WIDTH; at += THREADS) {
+            int k = at / WIDTH, i = at % WIDTH;
+            cp_async_4(tile + at, p + (k0 + k) * ld + i, k0 + k < end && i < rest ? 4 : 0);
+        }
+    }
+};
+template <int WIDTH, int THREADS>
+using Packed = WideRows<WIDTH, THREADS, true>;
 
 // Operand (k, i) = p[i * ld + k]: neighbours along k.
 template <int WIDTH, int THREADS>
 struct Columns {
     static constexpr bool SWIZZLED = true;
+    static constexpr int STEP = THREADS / 8;
     const float* p;
     Count ld;
-    int rest;
+    int k, i, rest;
 
     __device__ Columns(const float* base, Count ld, int first, int len)
-        : p(base + first * ld), ld(ld), rest(len - first) {}
+        : ld(ld), k(threadIdx.x % 8), i(threadIdx.x / 8), rest(len - first) {
+        p = base + (first + i) * ld + k;
+    }
     __device__ void load(float* tile, int k0, int end) {
-        int lane = threadIdx.x % 8;
+        const float* from = p + k0;
 #pragma unroll
-        for (int j = 0; j < WIDTH / (THREADS / 8); j++) {
-            int i = threadIdx.x / 8 + j * (THREADS / 8);
-#pragma unroll
-            for (int half = 0; half < BK; half += 8) {
-                int k = lane + half;
-                bool valid = k0 + k < end && i < rest;
-                cp_async_4(tile + k * WIDTH + swizzled(k, i), valid ? p + i * ld + k0 + k : p, valid ? 4 : 0);
-            }
+        for (int j = 0; j < WIDTH / STEP; j++) {
+            float* to = tile + k * WIDTH + swizzled(k, i + j * STEP);  // k + 8 swizzles alike
+            bool there = i + j * STEP < rest;
+            cp_async_4(to, from, there && k0 + k < end ? 4 : 0);
+            cp_async_4(to + 8 * WIDTH, from + 8, there && k0 + k + 8 < end ? 4 : 0);
+            from += STEP * ld;
         }
     }
+};
+
+// How a matrix lies in memory, and who brings it: fast where its rows are aligned.
+struct AcrossK {
+    template <int WIDTH, int THREADS>
+    using Fast = WideRows<WIDTH, THREADS, false>;
+    template <int WIDTH, int THREADS>
+    using Any = NarrowRows<WIDTH, THREADS>;
+    __device__ static bool aligned(const float* p, Count ld) { return ld % 4 == 0 && Count(p) % 16 == 0; }
+};
+struct AlongK {
+    template <int WIDTH, int THREADS>
+    using Fast = Columns<WIDTH, THREADS>;
+    template <int WIDTH, int THREADS>
+    using Any = Columns<WIDTH, THREADS>;
+    __device__ static bool aligned(const float*, Count) { return true; }
 };
 
 // One block's tile.

@@ -173,12 +173,17 @@ __device__ inline void conv(const TensorConv& d, const TensorMap& patches, const
             slab = slab + 1 == d.slabs ? 0 : slab + 1;
             Tile128 left = tile_128(a + stage * BM * 128 + group * MI * 64 * 128), right = tile_128(b + stage * BN * 128);
             group_fence();
+            if (products == 4) {  // without branches between them they follow one another closely
 #pragma unroll
-            for (int i = 0; i < 4; i++) {
-                if (i >= products) break;
+                for (int i = 0; i < 4; i++)
 #pragma unroll
-                for (int m = 0; m < MI; m++)
-                    group_product<T, BN>(sum[m], along(left, i + m * (64 * 128 / 32)), along(right, i));
+                    for (int m = 0; m < MI; m++)
+                        group_product<T, BN>(sum[m], along(left, i + m * (64 * 128 / 32)), along(right, i));
+            } else {
+                for (int i = 0; i < products; i++)
+#pragma unroll
+                    for (int m = 0; m < MI; m++)
+                        group_product<T, BN>(sum[m], along(left, i + m * (64 * 128 / 32)), along(right, i));
             }
             group_commit();
             group_wait<1>();  // the products before these are done: their slabs may be overwritten
