@@ -12,10 +12,61 @@ pub fn row(channels: usize) -> usize {
     channels.next_multiple_of(8)
 }
 
-/// Whether the device has what the kernels use.
-pub fn possible(gpu: &Gpu) -> bool {
-    gpu.capability.0 == 9
+/// Which instructions multiply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// A warp's, from Ampere (8.0) on.
+    Mma,
+    /// A warpgroup's, with bulk copies: Hopper (9.0) alone.
+    Wgmma,
 }
+
+impl Unit {
+    /// Whether a device has them.
+    pub fn on(self, gpu: &Gpu) -> bool {
+        match self {
+            Self::Mma => gpu.capability >= (8, 0),
+            Self::Wgmma => gpu.capability == (9, 0),
+        }
+    }
+    fn name(self) -> &'static str {
+        match self {
+            Self::Mma => "mma",
+            Self::Wgmma => "wgmma",
+        }
+    }
+    fn tiles(self) -> &'static [Tile] {
+        match self {
+            Self::Mma => &MMA,
+            Self::Wgmma => &WGMMA,
+        }
+    }
+}
+
+/// A block's tile: positions, filters, threads, and slabs of shared memory in flight.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Tile {
+    m: usize,
+    n: usize,
+    threads: usize,
+    stages: usize,
+    /// Blocks that share a multiprocessor.
+    resident: usize,
+}
+
+const fn mma(m: usize, n: usize, threads: usize, resident: usize) -> Tile {
+    Tile { m, n, threads, stages: 3, resident }
+}
+
+const MMA: [Tile; 3] = [mma(128, 128, 256, 2), mma(128, 64, 128, 3), mma(64, 64, 128, 4)];
+
+const fn wgmma(m: usize, n: usize) -> Tile {
+    let fit = (220 << 10) / ((m + n) * 128);
+    Tile { m, n, threads: 384, stages: if fit > 6 { 6 } else { fit }, resident: 1 }
+}
+
+const WGMMA: [Tile; 5] =
+    [wgmma(128, 256), wgmma(256, 128), wgmma(128, 128), wgmma(256, 64), wgmma(128, 64)];
 
 fn shape(channels: usize, plane: usize, batch: usize, pitch: usize) -> Arg {
     Fields::default().ints(&[batch, channels, plane, row(channels)]).longs(&[pitch]).arg()
@@ -148,35 +199,37 @@ fn pack(
     Pack { bytes: len * number.bytes(), launches: vec![launch] }
 }
 
-/// A block's tile: positions and filters.
-const TILES: [[usize; 2]; 5] = [[128, 256], [256, 128], [128, 128], [256, 64], [128, 64]];
-
 /// A tile, and how the slabs are cut into ranges.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Cut {
-    tile: [usize; 2],
+    tile: Tile,
     splits: usize,
     per_split: usize,
 }
 
 /// The cut whose estimated time is least.
-fn cut(gpu: &Gpu, d: &ConvDims, positions: usize, slabs: usize) -> Cut {
+fn cut(gpu: &Gpu, unit: Unit, d: &ConvDims, positions: usize, slabs: usize) -> Cut {
     let filters = d.filters / d.group;
-    let tiles = |[m, n]: [usize; 2]| positions.div_ceil(m) * filters.div_ceil(n) * d.group;
+    let tiles = |t: &Tile| positions.div_ceil(t.m) * filters.div_ceil(t.n) * d.group;
+    // Products a cycle of a multiprocessor: a warp's instructions reach less than a warpgroup's.
+    let rate = if unit == Unit::Mma { 1024.0 * 0.8 } else { 2048.0 * 0.75 };
     let time = |c: &Cut| {
-        let [m, n] = c.tile;
+        let Tile { m, n, resident, .. } = c.tile;
+        let blocks = tiles(&c.tile) * c.splits;
+        let together = blocks.div_ceil(gpu.multiprocessors).min(resident);
         // Cycles of a slab: the tensor cores' and the way from the L2 cache.
-        let slab = ((m * n * 64) as f64 / 2048.0 / 0.75).max((m + n) as f64 * 128.0 / 30.0);
-        let turns = (tiles(c.tile) * c.splits).div_ceil(gpu.multiprocessors);
+        let slab = ((m * n * 64) as f64 / rate).max((m + n) as f64 * 128.0 / 30.0);
+        let turns = blocks.div_ceil(gpu.multiprocessors * together);
+        let block = c.per_split as f64 * slab + (m * n) as f64 / 16.0;
         let partial = if c.splits > 1 {
             3500.0 + (positions * d.filters * 4 * (c.splits * 2 + 1)) as f64 / 2000.0
         } else {
             0.0
         };
-        turns as f64 * (c.per_split as f64 * slab + (m * n) as f64 / 16.0) + 1500.0 + partial
+        turns as f64 * together as f64 * block + 1500.0 + partial
     };
-    let candidates = TILES.iter().flat_map(|tile| {
-        let most = gpu.multiprocessors.div_ceil(tiles(*tile)).min(slabs / 2).max(1);
+    let candidates = unit.tiles().iter().flat_map(|tile| {
+        let most = (gpu.multiprocessors * tile.resident).div_ceil(tiles(tile)).min(slabs / 2).max(1);
         (1..=most).map(move |splits| {
             let per_split = slabs.div_ceil(splits);
             Cut { tile: *tile, splits: slabs.div_ceil(per_split), per_split }
@@ -187,14 +240,22 @@ fn cut(gpu: &Gpu, d: &ConvDims, positions: usize, slabs: usize) -> Cut {
 
 /// A convolution whose input is `(n, h, w, c)`: X, weights packed by [`conv_pack`], Bias, Y `(n, h, w, filters)`, in
 /// `number`, or in f32 if `to_f32`.
-pub fn conv(gpu: &Gpu, number: Number, d: &ConvDims, batch: usize, after: After, to_f32: bool) -> Plan {
+pub fn conv(
+    gpu: &Gpu,
+    unit: Unit,
+    number: Number,
+    d: &ConvDims,
+    batch: usize,
+    after: After,
+    to_f32: bool,
+) -> Plan {
     let positions = batch * d.positions();
     let (channels, filters) = (d.channels / d.group, d.filters / d.group);
     let w = &d.window;
     let taps = w.kernel[0] * w.kernel[1];
     let per_tap = slabs(number, channels);
-    let c = cut(gpu, d, positions, taps * per_tap);
-    let [m, n] = c.tile;
+    let c = cut(gpu, unit, d, positions, taps * per_tap);
+    let Tile { m, n, stages, .. } = c.tile;
     let split = c.splits > 1;
     let tail = (channels - (per_tap - 1) * number.slab()).div_ceil(number.slab() / 4);
     let now = if split { After::default() } else { after };
@@ -204,10 +265,51 @@ pub fn conv(gpu: &Gpu, number: Number, d: &ConvDims, batch: usize, after: After,
         .ints(&[positions, d.output[0], d.output[1], d.group, filters, channels, w.kernel[1], taps])
         .ints(&[w.stride, w.pad, w.dilation].concat())
         .ints(&[per_tap, tail, tiles_m, tiles_n, c.splits, c.per_split, d.filters])
+        .ints(&[row(d.channels), d.input[0], d.input[1]])
         .ints(&[now.bias as usize, now.relu.is_some() as usize])
         .float(slope)
         .ints(&[(split || to_f32) as usize])
         .longs(&[positions * d.filters]);
+    let operands = match unit {
+        Unit::Mma => [Arg::Ptr(Operand::X), Arg::Ptr(Operand::Packed(0))],
+        Unit::Wgmma => maps(number, d, batch, [m, n], taps * per_tap * number.slab()),
+    };
+    let to = if split { Operand::Scratch(0) } else { Operand::Y };
+    let works = tiles_m * tiles_n * d.group * c.splits;
+    let mut args = vec![fields.arg()];
+    args.extend(operands);
+    args.extend([Arg::Ptr(Operand::Bias), Arg::Ptr(to)]);
+    let (file, blocks, barriers) = match unit {
+        Unit::Mma => ("tensor_mma", works, 0),
+        Unit::Wgmma => ("tensor_wgmma", works.min(gpu.multiprocessors), 1024),
+    };
+    let mut plan = Plan::default();
+    plan.launches.push(Launch {
+        file,
+        kernel: format!("tensor_{}_{}_{m}x{n}", unit.name(), number.name()),
+        grid: [blocks as u32, 1, 1],
+        block: c.tile.threads as u32,
+        shared: (stages * (m + n) * 128 + barriers) as u32,
+        args,
+    });
+    if split {
+        plan.scratch = positions * d.filters * 4 * c.splits;
+        let fields = Fields::default()
+            .longs(&[positions, positions * d.filters])
+            .ints(&[d.filters, c.splits, after.bias as usize, after.relu.is_some() as usize])
+            .ints(&[to_f32 as usize])
+            .float(slope);
+        let operands = [Operand::Scratch(0), Operand::Bias, Operand::Y];
+        let args = std::iter::once(fields.arg()).chain(operands.map(Arg::Ptr)).collect();
+        let kernel = format!("tensor_sum_{}", number.name());
+        plan.launches.push(each("tensor_mma", &kernel, positions * d.filters / 4, args));
+    }
+    plan
+}
+
+/// The maps of a convolution's patches and of its weights, whose rows have `k` elements.
+fn maps(number: Number, d: &ConvDims, batch: usize, [m, n]: [usize; 2], k: usize) -> [Arg; 2] {
+    let w = &d.window;
     let corner = |axis: usize| w.pad[axis] as isize - (w.extent(axis) as isize - 1);
     let patches = TensorMap {
         of: Operand::X,
@@ -220,40 +322,14 @@ pub fn conv(gpu: &Gpu, number: Number, d: &ConvDims, batch: usize, after: After,
             stride: [w.stride[1], w.stride[0]],
         }),
     };
-    let k = taps * per_tap * number.slab();
-    let weights =
-        TensorMap { of: Operand::Packed(0), number, dims: vec![k, d.filters], box_rows: n, patches: None };
-    let to = if split { Operand::Scratch(0) } else { Operand::Y };
-    let works = tiles_m * tiles_n * d.group * c.splits;
-    let stages = ((220 << 10) / ((m + n) * 128)).min(6);
-    let mut plan = Plan::default();
-    plan.launches.push(Launch {
-        file: "tensor",
-        kernel: format!("tensor_conv_{}_{m}x{n}", number.name()),
-        grid: [works.min(gpu.multiprocessors) as u32, 1, 1],
-        block: 384,
-        shared: (stages * (m + n) * 128 + 1024) as u32,
-        args: vec![
-            fields.arg(),
-            Arg::Map(patches),
-            Arg::Map(weights),
-            Arg::Ptr(Operand::Bias),
-            Arg::Ptr(to),
-        ],
-    });
-    if split {
-        plan.scratch = positions * d.filters * 4 * c.splits;
-        let fields = Fields::default()
-            .longs(&[positions, positions * d.filters])
-            .ints(&[d.filters, c.splits, after.bias as usize, after.relu.is_some() as usize])
-            .ints(&[to_f32 as usize])
-            .float(slope);
-        let operands = [Operand::Scratch(0), Operand::Bias, Operand::Y];
-        let args = std::iter::once(fields.arg()).chain(operands.map(Arg::Ptr)).collect();
-        let kernel = format!("tensor_sum_{}", number.name());
-        plan.launches.push(each("tensor", &kernel, positions * d.filters / 4, args));
-    }
-    plan
+    let weights = TensorMap {
+        of: Operand::Packed(0),
+        number,
+        dims: vec![k, d.filters],
+        box_rows: n,
+        patches: None,
+    };
+    [Arg::Map(patches), Arg::Map(weights)]
 }
 
 /// A fully connected layer over pictures of `[channels, height, width]` is a convolution with one position.
@@ -263,9 +339,17 @@ pub fn inner_dims([channels, height, width]: [usize; 3], outputs: usize) -> Conv
 }
 
 /// A fully connected layer, `d` from [`inner_dims`], weights packed by [`conv_pack`].
-pub fn inner(gpu: &Gpu, number: Number, d: &ConvDims, rows: usize, after: After, to_f32: bool) -> Plan {
+pub fn inner(
+    gpu: &Gpu,
+    unit: Unit,
+    number: Number,
+    d: &ConvDims,
+    rows: usize,
+    after: After,
+    to_f32: bool,
+) -> Plan {
     if rows > 8 || d.channels % number.slab() != 0 {
-        return conv(gpu, number, d, rows, after, to_f32);
+        return conv(gpu, unit, number, d, rows, after, to_f32);
     }
     let fields = Fields::default()
         .ints(&[rows, d.input_len(), d.filters, after.bias as usize, after.relu.is_some() as usize])
