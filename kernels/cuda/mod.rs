@@ -1,0 +1,25 @@
+//! Kernels for NVIDIA's devices, and what launches them.
+//!
+//! Flows in: numbers in a device's memory ([`Span`]) and a description of the operation. Flows out: changed numbers
+//! there. For each `NAME.cu` there is a `NAME.rs` that checks lengths once and launches: what the kernels do is
+//! written in CUDA C++, how many blocks do it is written in Rust.
+//!
+//! The same sources run on the CPU ([`emulator`], `host/`): no change is blind for want of a device.
+
+mod arguments;
+mod device;
+mod driver;
+mod elementwise;
+#[cfg(feature = "emulator")]
+pub mod emulator;
+mod loss;
+mod lrn;
+mod plain;
+mod pool;
+mod ptx;
+mod softmax;
+mod sums;
+mod update;
+
+pub use device::{Device, Launch, Memory, Span};
+pub use loss::{Divisor, Labelled};
