@@ -18,7 +18,7 @@ const GUARD: usize = 64;
 const PATTERN: u64 = 0xa5a5_a5a5_dead_beef;
 
 /// The compiled kernels, and memory.
-pub struct Emulator {
+pub(super) struct Emulator {
     library: &'static Library,
     /// By address: guard, contents, guard.
     memory: Mutex<HashMap<u64, Vec<u64>>>,

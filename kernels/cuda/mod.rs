@@ -23,3 +23,14 @@ mod update;
 
 pub use device::{Device, Launch, Memory, Span};
 pub use loss::{Divisor, Labelled};
+
+/// The CPU as a device, for tests; in a program that was built for users there is none.
+///
+/// # Errors
+/// When the program was built without it, or no C++ compiler is to be found.
+pub fn emulated() -> Result<Device, String> {
+    #[cfg(feature = "emulator")]
+    return Device::emulated();
+    #[cfg(not(feature = "emulator"))]
+    Err("the emulator of CUDA kernels serves tests, and is not in this program".into())
+}
