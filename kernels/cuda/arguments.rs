@@ -80,19 +80,19 @@ const THREADS: usize = 256;
 
 impl Device {
     /// As many blocks as have something to do, and not more than keep the device busy.
-    pub(super) fn each(&self, file: &'static str, kernel: &'static str, n: usize) -> Launch {
+    pub(super) fn each(&self, file: &'static str, kernel: &'static str, n: usize) -> Launch<'static> {
         let blocks = n.div_ceil(THREADS).min(16 * self.multiprocessors());
         flat(file, kernel, blocks)
     }
 
     /// A block for each of `n`, or one for several if there are very many.
-    pub(super) fn block_each(&self, file: &'static str, kernel: &'static str, n: usize) -> Launch {
+    pub(super) fn block_each(&self, file: &'static str, kernel: &'static str, n: usize) -> Launch<'static> {
         flat(file, kernel, n.min(64 * self.multiprocessors()))
     }
 }
 
 /// Blocks in a row.
-pub(super) fn flat(file: &'static str, kernel: &'static str, blocks: usize) -> Launch {
+pub(super) fn flat(file: &'static str, kernel: &'static str, blocks: usize) -> Launch<'static> {
     let block = [THREADS as u32, 1, 1];
     Launch { file, kernel, grid: [blocks as u32, 1, 1], block, shared: 0 }
 }

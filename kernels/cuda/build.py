@@ -1,6 +1,6 @@
 """From kernels/cuda/*.cu to PTX, with NVRTC; with --check also through ptxas. Called by build.sh.
 
-A source says on its first lines for which targets PTX is made, `// targets: 70 80 90a`; without such a line for 70.
+A source says on its first lines for which targets PTX is made, `// targets: compute_70 compute_80 sm_90a`; without such a line for 70.
 """
 
 import ctypes
@@ -65,7 +65,7 @@ def targets(path):
     with open(path, encoding="utf-8") as f:
         head = "".join(f.readlines()[:12])
     found = re.search(r"^// targets:(.*)$", head, re.M)
-    return found.group(1).split() if found else ["70"]
+    return [re.sub("^(compute|sm)_", "", t) for t in found.group(1).split()] if found else ["70"]
 
 
 def files():

@@ -83,11 +83,11 @@ impl Span {
 
 /// A kernel to launch: its file, its name, how many blocks of how many threads, bytes of shared memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Launch {
+pub struct Launch<'a> {
     /// The file's name without its ending.
-    pub file: &'static str,
+    pub file: &'a str,
     /// The kernel's name.
-    pub kernel: &'static str,
+    pub kernel: &'a str,
     /// Blocks.
     pub grid: [u32; 3],
     /// Threads of a block.

@@ -17,12 +17,12 @@ struct Context {
     name: String,
     capability: u32,
     multiprocessors: usize,
-    modules: Mutex<HashMap<&'static str, Module>>,
+    modules: Mutex<HashMap<String, Module>>,
 }
 
 struct Module {
     handle: sys::CUmodule,
-    functions: HashMap<&'static str, Function>,
+    functions: HashMap<String, Function>,
 }
 
 #[derive(Clone, Copy)]
@@ -104,28 +104,24 @@ impl Context {
 
     fn function(&self, l: &Launch) -> Result<sys::CUfunction, String> {
         let mut modules = self.modules.lock().unwrap_or_else(|p| p.into_inner());
-        let module = match modules.entry(l.file) {
-            std::collections::hash_map::Entry::Occupied(found) => found.into_mut(),
-            std::collections::hash_map::Entry::Vacant(place) => {
-                let text = ptx::best(l.file, self.capability)
-                    .ok_or_else(|| format!("there is no {}.ptx for this device", l.file))?;
-                let text = CString::new(text).map_err(|e| e.to_string())?;
-                // SAFETY: it is a text that ends with a zero byte.
-                let handle = unsafe { result::module::load_data(text.as_ptr().cast()) }
-                    .map_err(|e| format!("{}.ptx: {}", l.file, words(e)))?;
-                place.insert(Module { handle, functions: HashMap::new() })
-            }
-        };
-        let function = match module.functions.entry(l.kernel) {
-            std::collections::hash_map::Entry::Occupied(found) => found.into_mut(),
-            std::collections::hash_map::Entry::Vacant(place) => {
-                let name = CString::new(l.kernel).map_err(|e| e.to_string())?;
-                // SAFETY: modules are never unloaded.
-                let handle =
-                    unsafe { result::module::get_function(module.handle, name) }.map_err(words)?;
-                place.insert(Function { handle, shared: 48 << 10 })
-            }
-        };
+        if !modules.contains_key(l.file) {
+            let text = ptx::best(l.file, self.capability)
+                .ok_or_else(|| format!("there is no {}.ptx for this device", l.file))?;
+            let text = CString::new(text).map_err(|e| e.to_string())?;
+            // SAFETY: it is a text that ends with a zero byte.
+            let handle = unsafe { result::module::load_data(text.as_ptr().cast()) }
+                .map_err(|e| format!("{}.ptx: {}", l.file, words(e)))?;
+            modules.insert(l.file.into(), Module { handle, functions: HashMap::new() });
+        }
+        let module = modules.get_mut(l.file).ok_or("a module is lost")?;
+        if !module.functions.contains_key(l.kernel) {
+            let name = CString::new(l.kernel).map_err(|e| e.to_string())?;
+            // SAFETY: modules are never unloaded.
+            let handle =
+                unsafe { result::module::get_function(module.handle, name) }.map_err(words)?;
+            module.functions.insert(l.kernel.into(), Function { handle, shared: 48 << 10 });
+        }
+        let function = module.functions.get_mut(l.kernel).ok_or("a function is lost")?;
         if l.shared > function.shared {
             let most =
                 sys::CUfunction_attribute_enum::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;

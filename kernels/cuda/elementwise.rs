@@ -48,7 +48,7 @@ fn function(op: &Unary, back: bool) -> Function {
 
 /// See the functions of the same names in [`crate::cpu::elementwise`].
 impl Device {
-    fn elements(&self, kernel: &'static str, n: usize) -> Launch {
+    fn elements(&self, kernel: &'static str, n: usize) -> Launch<'static> {
         self.each("elementwise", kernel, n)
     }
 

@@ -67,7 +67,7 @@ struct Sum {
 }
 
 impl Sum {
-    fn launch(&self, kernel: &'static str) -> Launch {
+    fn launch(&self, kernel: &'static str) -> Launch<'static> {
         flat("loss", kernel, self.blocks)
     }
 }

@@ -15,14 +15,19 @@ pub mod emulator;
 mod loss;
 mod lrn;
 mod plain;
+pub mod plan;
+mod play;
 mod pool;
+pub mod products;
 mod ptx;
 mod softmax;
 mod sums;
+pub mod tensor_plan;
 mod update;
 
 pub use device::{Device, Launch, Memory, Span};
 pub use loss::{Divisor, Labelled};
+pub use play::Operands;
 
 /// The CPU as a device, for tests; in a program that was built for users there is none.
 ///

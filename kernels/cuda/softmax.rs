@@ -8,7 +8,7 @@ use crate::ops::AxisView;
 /// See the functions of the same names in [`crate::cpu::softmax`] and [`crate::cpu::argmax`].
 impl Device {
     /// A block for each row, or a thread where many lie side by side.
-    fn rows(&self, v: AxisView, [blocks, threads]: [&'static str; 2]) -> Launch {
+    fn rows(&self, v: AxisView, [blocks, threads]: [&'static str; 2]) -> Launch<'static> {
         let rows = v.outer * v.inner;
         match v.inner >= 32 {
             true => self.each("softmax", threads, rows),

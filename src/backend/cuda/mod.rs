@@ -3,6 +3,7 @@
 //! Operations are only asked for here; the device does them in that order, later. [`Backend::read`] waits for it,
 //! and so does [`Backend::finish`].
 
+mod products;
 mod slots;
 
 use super::{
@@ -10,8 +11,10 @@ use super::{
     PictureWork, Pictures, Prepare, Settings, Slot, View, Weighted,
 };
 use likenet_kernels::cpu::argmax::TopK;
-use likenet_kernels::cuda::{Device, Divisor, Labelled, Span};
+use likenet_kernels::cuda::products::{Finish, Product, conv_algorithm};
+use likenet_kernels::cuda::{Device, Divisor, Labelled, Operands, Span};
 use likenet_kernels::ops::*;
+use products::Products;
 use slots::Slots;
 use std::sync::Arc;
 
@@ -19,6 +22,7 @@ use std::sync::Arc;
 pub struct Cuda {
     device: Device,
     slots: Slots,
+    products: Products,
 }
 
 impl Cuda {
@@ -42,13 +46,33 @@ impl Cuda {
         if settings.weights != Precision::F32 {
             return Err("the cuda backend keeps weights as they are: use --precision f32".into());
         }
-        Ok(Self { device, slots: Slots::default() })
+        Ok(Self { device, slots: Slots::default(), products: Products::default() })
     }
 
     /// Input, weights and bias, and where the result goes.
     fn weighted(&mut self, io: &Weighted) -> ([Span; 2], Option<Span>, Span) {
         let [x, weight] = [io.x, io.weight].map(|v| self.slots.read(v));
         (([x, weight]), io.bias.map(|b| self.slots.read(b)), self.slots.write(io.y))
+    }
+
+    /// A product with weights, its bias added, if it has one; then ReLU with a slope, if asked.
+    fn product(&mut self, product: Product, io: &Weighted, relu: Option<f32>) {
+        let packed = self.products.packed(&self.device, &self.slots, &product, io.weight);
+        let ([x, weight], bias, y) = self.weighted(io);
+        let relu = relu.map(f32::to_bits);
+        let finish = Finish { bias: bias.is_some(), relu, add: false };
+        let operands =
+            Operands { x: Some(x), weight: Some(weight), packed, bias, y: Some(y), dy: None };
+        self.products.compute(&self.device, product, finish, &operands);
+    }
+
+    /// The gradients of weights, from an input and the gradients of the output.
+    fn weights_back(&mut self, product: Product, io: [View; 2], dw: Gradient) {
+        let [x, dy] = io.map(|v| Some(self.slots.read(v)));
+        let (y, add) = self.slots.gradient(dw);
+        let operands = Operands { x, dy, y: Some(y), ..Operands::default() };
+        let finish = Finish { add, ..Finish::default() };
+        self.products.compute(&self.device, product, finish, &operands);
     }
 
     /// Input, output, the output's gradient, and where the input's goes.
@@ -65,6 +89,14 @@ impl Cuda {
     fn labelled(&mut self, io: &LossBack) -> Labelled {
         let ([x, labels], dx) = self.spans([io.x, io.labels], io.dx);
         Labelled { x, labels, weight: io.weight, dx }
+    }
+}
+
+/// The definition, where it is wanted; else products.
+fn exact(wanted: Option<Algorithm>) -> Algorithm {
+    match wanted {
+        Some(Algorithm::Plain) => Algorithm::Plain,
+        _ => Algorithm::Gemm,
     }
 }
 
@@ -92,6 +124,7 @@ impl Backend for Cuda {
     }
 
     fn free(&mut self, slot: Slot) {
+        self.products.forget(&self.device, slot);
         self.slots.free(&self.device, slot);
     }
 
@@ -135,33 +168,52 @@ impl Backend for Cuda {
         Err("is computed for whole batches by this backend".into())
     }
 
-    fn prepare(&mut self, _: &[Prepare]) {}
+    fn prepare(&mut self, weights: &[Prepare]) {
+        for weight in weights {
+            let (product, view) = match *weight {
+                Prepare::Conv(d, how, view) => (Product::Conv { d, how, batch: 1, pitch: 0 }, view),
+                Prepare::ConvBack(d, how, view) => (Product::ConvBack { d, how, batch: 1 }, view),
+                Prepare::Inner(..) => continue,
+            };
+            self.products.packed(&self.device, &self.slots, &product, view);
+        }
+    }
 
     fn packed_bytes(&self) -> usize {
-        0
+        self.products.bytes()
     }
 
-    fn conv_algorithm(&self, _: &ConvDims, _: usize, _: Option<Algorithm>) -> Choice {
-        Choice { how: Algorithm::Plain, bytes: 0 }
+    fn conv_algorithm(&self, d: &ConvDims, batch: usize, wanted: Option<Algorithm>) -> Choice {
+        let how = conv_algorithm(&self.device.gpu(), d, batch, wanted);
+        let product = Product::Conv { d: *d, how, batch, pitch: d.output_len() };
+        let bytes = if how == Algorithm::Plain { None } else { product.packing() };
+        Choice { how, bytes: bytes.map_or(0, |pack| pack.bytes) }
     }
 
-    fn conv(&mut self, d: &ConvDims, _: Algorithm, io: Weighted, pitch: usize, relu: Option<f32>) {
-        let (operands, bias, y) = self.weighted(&io);
-        self.device.plain_conv(d, operands, bias, relu.unwrap_or(1.0), (y, pitch));
+    fn conv(&mut self, d: &ConvDims, how: Algorithm, io: Weighted, pitch: usize, relu: Option<f32>) {
+        if how == Algorithm::Plain {
+            let (operands, bias, y) = self.weighted(&io);
+            return self.device.plain_conv(d, operands, bias, relu.unwrap_or(1.0), (y, pitch));
+        }
+        let batch = io.x.len / d.input_len();
+        self.product(Product::Conv { d: *d, how, batch, pitch }, &io, relu);
     }
 
     fn deconv(&mut self, d: &ConvDims, io: Weighted) {
-        let (operands, bias, y) = self.weighted(&io);
-        self.device.plain_conv_back(d, operands, bias, y);
+        let batch = io.x.len / d.output_len();
+        self.product(Product::ConvBack { d: *d, how: Algorithm::Gemm, batch }, &io, None);
     }
 
-    fn inner_algorithm(&self, _: usize, _: Option<Algorithm>) -> Algorithm {
-        Algorithm::Plain
+    fn inner_algorithm(&self, _: usize, wanted: Option<Algorithm>) -> Algorithm {
+        exact(wanted)
     }
 
-    fn inner_product(&mut self, d: &InnerDims, _: Algorithm, io: Weighted, relu: Option<f32>) {
-        let (operands, bias, y) = self.weighted(&io);
-        self.device.plain_inner(d, operands, bias, relu.unwrap_or(1.0), y);
+    fn inner_product(&mut self, d: &InnerDims, how: Algorithm, io: Weighted, relu: Option<f32>) {
+        if how == Algorithm::Plain {
+            let (operands, bias, y) = self.weighted(&io);
+            return self.device.plain_inner(d, operands, bias, relu.unwrap_or(1.0), y);
+        }
+        self.product(Product::Inner(*d), &io, relu);
     }
 
     fn embed(&mut self, rows: usize, io: Weighted) {
@@ -294,29 +346,44 @@ impl Backend for Cuda {
         self.device.fill(value, y);
     }
 
-    fn gradient_algorithm(&self, _: usize, _: Option<Algorithm>) -> Algorithm {
-        Algorithm::Plain
+    fn gradient_algorithm(&self, _: usize, wanted: Option<Algorithm>) -> Algorithm {
+        exact(wanted)
     }
 
-    fn conv_back(&mut self, d: &ConvDims, _: Algorithm, io: Weighted) {
-        self.deconv(d, io);
+    fn conv_back(&mut self, d: &ConvDims, how: Algorithm, io: Weighted) {
+        if how == Algorithm::Plain {
+            let (operands, bias, dx) = self.weighted(&io);
+            return self.device.plain_conv_back(d, operands, bias, dx);
+        }
+        let batch = io.x.len / d.output_len();
+        self.product(Product::ConvBack { d: *d, how, batch }, &io, None);
     }
 
-    fn conv_weights_back(&mut self, d: &ConvDims, _: Algorithm, io: [View; 2], dw: Gradient) {
-        let io = io.map(|v| self.slots.read(v));
-        let (dw, add) = self.slots.gradient(dw);
-        self.device.plain_conv_weights_back(d, io, add, dw);
+    fn conv_weights_back(&mut self, d: &ConvDims, how: Algorithm, io: [View; 2], dw: Gradient) {
+        if how == Algorithm::Plain {
+            let io = io.map(|v| self.slots.read(v));
+            let (dw, add) = self.slots.gradient(dw);
+            return self.device.plain_conv_weights_back(d, io, add, dw);
+        }
+        let batch = io[0].len / d.input_len();
+        self.weights_back(Product::ConvWeightsBack { d: *d, batch }, io, dw);
     }
 
-    fn inner_back(&mut self, d: &InnerDims, _: Algorithm, io: Weighted) {
-        let (operands, _, dx) = self.weighted(&io);
-        self.device.plain_inner_back(d, operands, dx);
+    fn inner_back(&mut self, d: &InnerDims, how: Algorithm, io: Weighted) {
+        if how == Algorithm::Plain {
+            let (operands, _, dx) = self.weighted(&io);
+            return self.device.plain_inner_back(d, operands, dx);
+        }
+        self.product(Product::InnerBack(*d), &io, None);
     }
 
-    fn inner_weights_back(&mut self, d: &InnerDims, _: Algorithm, io: [View; 2], dw: Gradient) {
-        let io = io.map(|v| self.slots.read(v));
-        let (dw, add) = self.slots.gradient(dw);
-        self.device.plain_inner_weights_back(d, io, add, dw);
+    fn inner_weights_back(&mut self, d: &InnerDims, how: Algorithm, io: [View; 2], dw: Gradient) {
+        if how == Algorithm::Plain {
+            let io = io.map(|v| self.slots.read(v));
+            let (dw, add) = self.slots.gradient(dw);
+            return self.device.plain_inner_weights_back(d, io, add, dw);
+        }
+        self.weights_back(Product::InnerWeightsBack(*d), io, dw);
     }
 
     fn embed_back(&mut self, outputs: usize, io: [View; 2], dw: Gradient) {
