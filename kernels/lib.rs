@@ -8,6 +8,8 @@
 //! compare the faster bodies with.
 
 pub mod cpu;
+#[cfg(feature = "cuda")]
+pub mod cuda;
 pub mod memory;
 pub mod ops;
 pub mod threads;

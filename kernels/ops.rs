@@ -3,7 +3,7 @@
 //! Sizes are in elements; pictures are `(n, c, h, w)`, row-major; pairs are `[vertical, horizontal]`.
 
 /// A sliding window: size, step, border and spread, each `[vertical, horizontal]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Window {
     /// Height and width of the window.
     pub kernel: [usize; 2],
@@ -26,7 +26,7 @@ impl Window {
 ///
 /// Input `(batch, channels, h, w)`, weights `(filters, channels / group, kh, kw)`, output
 /// `(batch, filters, out_h, out_w)`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ConvDims {
     /// Input channels, all groups together.
     pub channels: usize,
@@ -118,7 +118,7 @@ impl Algorithm {
 }
 
 /// Sizes of a fully connected layer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct InnerDims {
     /// Rows of the batch.
     pub rows: usize,

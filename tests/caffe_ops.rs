@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{golden, npy, relative_error};
+use common::{cuda, golden, npy, relative_error};
 use likenet::layer::Phase;
 use likenet::net::{Algorithm, Keep, Net, NetState, Options};
 use serde_json::Value;
@@ -153,4 +153,13 @@ fn cpu_equals_caffe() {
     all_cases("cpu", Some(Algorithm::Winograd), 5e-5, false);
     all_cases("cpu", None, 1e-5, true);
     all_cases("cpu", Some(Algorithm::Gemm), 1e-5, true);
+}
+
+#[test]
+fn cuda_equals_caffe() {
+    let Some(backend) = cuda() else { return };
+    all_cases(backend, None, 1e-5, false);
+    all_cases(backend, Some(Algorithm::Winograd), 5e-5, false);
+    all_cases(backend, None, 1e-5, true);
+    all_cases(backend, Some(Algorithm::Plain), 1e-5, true);
 }

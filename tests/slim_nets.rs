@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{npy, relative_error, shared};
+use common::{cuda, npy, relative_error, shared};
 use likenet::image::{Classifier, ClassifierOptions, Limits, Mean, Resize, decode_file};
 use likenet::net::{Algorithm, Keep, Net, Options};
 use std::path::Path;
@@ -55,7 +55,8 @@ fn every_blob_equals_caffe_however_it_is_computed() {
     let Some(root) = shared("golden/caffe/caffenet-slim") else { return };
     let cat = npy(&root.join("caffenet_cat/data.npy"));
     let fish = npy(&root.join("caffenet_fish-bike/data.npy"));
-    for (backend, conv, tolerance) in RUNS {
+    let on_cuda = cuda().map(|backend| (backend, None, 5e-5));
+    for (backend, conv, tolerance) in RUNS.into_iter().chain(on_cuda) {
         let run = (backend, conv);
         let mut net = load(&root, "caffenet_deploy.prototxt", "caffenet_slim.caffemodel", run, 1);
         let mut worst = blobs_of(&root, &mut net, "caffenet_cat", &cat, tolerance);

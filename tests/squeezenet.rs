@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{npy, relative_error, shared};
+use common::{cuda, npy, relative_error, shared};
 use likenet::classify::{Head, Tally, Truth, scores};
 use likenet::feed::{Preparation, Views, feed};
 use likenet::image::{Classifier, ClassifierOptions, Limits, Mean, list_pictures};
@@ -47,8 +47,27 @@ fn eight_inputs_on_the_cpu_backend() {
 }
 
 #[test]
+fn eight_inputs_on_a_device() {
+    // The emulator would take minutes.
+    if cuda() == Some("cuda") {
+        eight_inputs("cuda", None, 5e-5);
+    } else {
+        println!("skipped: SqueezeNet on cuda needs a device");
+    }
+}
+
+#[test]
 fn accuracy_on_four_hundred_photos() {
-    let Some(mut net) = network("cpu", None, 16) else { return };
+    accuracy("cpu");
+    if cuda() == Some("cuda") {
+        accuracy("cuda");
+    } else {
+        println!("skipped: SqueezeNet's accuracy on cuda needs a device");
+    }
+}
+
+fn accuracy(backend: &str) {
+    let Some(mut net) = network(backend, None, 16) else { return };
     let photos = shared("data/photos").expect("shared");
     let truth = Truth::read(&photos.join("labels.tsv")).expect("labels");
     let paths = list_pictures(&photos).expect("photos").into_iter().map(|p| p.path);

@@ -6,12 +6,16 @@
 //! in `net::forward`.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 mod gradients;
 mod memory;
 mod reference;
 mod small;
 
 pub use cpu::Cpu;
+#[cfg(feature = "cuda")]
+pub use cuda::Cuda;
 pub use likenet_kernels::ops::InnerDims;
 pub use reference::Reference;
 
@@ -172,6 +176,10 @@ pub trait Backend: Send {
     fn write(&mut self, slot: Slot, at: usize, data: &[f32]);
     /// Copies the slot's first elements to the host.
     fn read(&self, slot: Slot, out: &mut [f32]);
+    /// Waits until all that was asked for is done, and says what went wrong, if anything did.
+    fn finish(&self) -> Result<(), String>;
+    /// What went wrong, as far as is known without waiting: what was computed since then is worth nothing.
+    fn failure(&self) -> Option<String>;
 
     /// Copies equally spaced blocks.
     fn copy_blocks(&mut self, c: &BlockCopy, x: View, y: View);
@@ -358,7 +366,8 @@ pub struct Settings {
     pub changing: bool,
 }
 
-/// The backend of that name, `cpu` or `reference`.
+/// The backend of that name: `cpu`, `cuda`, `reference`, or `auto`, which is `cuda` where there is a device for it and
+/// else `cpu`. Tests have `cuda-emulated`, too.
 pub fn by_name(name: &str, settings: Settings) -> Result<Box<dyn Backend>, String> {
     match name {
         "reference" if settings.weights != Precision::F32 => {
@@ -366,6 +375,20 @@ pub fn by_name(name: &str, settings: Settings) -> Result<Box<dyn Backend>, Strin
         }
         "reference" => Ok(Box::new(Reference::new())),
         "cpu" => Ok(Box::new(Cpu::new(settings)?)),
-        _ => Err(format!("unknown backend '{name}': use cpu or reference")),
+        "auto" => cuda(settings, false).or_else(|_| by_name("cpu", settings)),
+        "cuda" => cuda(settings, false),
+        "cuda-emulated" => cuda(settings, true),
+        _ => Err(format!("unknown backend '{name}': use auto, cpu, cuda or reference")),
     }
+}
+
+#[cfg(feature = "cuda")]
+fn cuda(settings: Settings, emulated: bool) -> Result<Box<dyn Backend>, String> {
+    let new = if emulated { Cuda::emulated } else { Cuda::new };
+    Ok(Box::new(new(settings)?))
+}
+
+#[cfg(not(feature = "cuda"))]
+fn cuda(_: Settings, _: bool) -> Result<Box<dyn Backend>, String> {
+    Err("this program was built without CUDA: use --backend cpu".into())
 }

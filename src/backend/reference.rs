@@ -61,6 +61,14 @@ impl Backend for Reference {
         self.memory.read(slot, out);
     }
 
+    fn finish(&self) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn failure(&self) -> Option<String> {
+        None
+    }
+
     fn copy_blocks(&mut self, c: &BlockCopy, x: View, y: View) {
         self.memory.copy_blocks(c, x, y);
     }

@@ -5,6 +5,9 @@ use likenet::backend::{self, Backend, Settings};
 use likenet::net::{Algorithm, Options, Precision};
 use likenet::{Error, Result};
 
+/// The backends that users have.
+pub const BACKENDS: [&str; 4] = ["auto", "cpu", "cuda", "reference"];
+
 /// A number of threads that a machine can have: more would only bring it to a halt.
 pub fn threads() -> clap::builder::RangedU64ValueParser<usize> {
     clap::builder::RangedU64ValueParser::new().range(..=1024)
@@ -13,8 +16,8 @@ pub fn threads() -> clap::builder::RangedU64ValueParser<usize> {
 /// Backend, threads, algorithm.
 #[derive(Args)]
 pub struct ComputeArgs {
-    /// Where the network is computed
-    #[arg(long, value_parser = ["cpu", "reference"], default_value = "cpu")]
+    /// Where the network is computed; auto: on an NVIDIA device if there is one, else on the CPU
+    #[arg(long, value_parser = BACKENDS, default_value = "cpu")]
     pub backend: String,
     /// Threads; 0 means one for each core
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = threads())]

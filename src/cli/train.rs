@@ -1,6 +1,6 @@
 //! `likenet train`
 
-use super::compute::{ConvArg, threads};
+use super::compute::{BACKENDS, ConvArg, threads};
 use super::{Outcome, print};
 use indicatif::HumanDuration;
 use likenet::report::{Progress, Record, Writer};
@@ -61,8 +61,8 @@ pub struct RunArgs {
     /// A picture that cannot be read is replaced by the next one, instead of being an error
     #[arg(long)]
     skip_broken: bool,
-    /// Where the network is computed
-    #[arg(long, value_parser = ["cpu", "reference"], default_value = "cpu")]
+    /// Where the network is computed; auto: on an NVIDIA device if there is one, else on the CPU
+    #[arg(long, value_parser = BACKENDS, default_value = "cpu")]
     backend: String,
     /// Threads; 0 means one for each core
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = threads())]

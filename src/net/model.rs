@@ -5,7 +5,7 @@ use super::learning::Learning;
 use super::parameters::{self, Missing};
 use super::plan::{Keep, Plan};
 use super::prototxt::Description;
-use super::run::Run;
+use super::run::{Run, sound};
 use super::state::NetState;
 use super::{filler, show};
 use crate::backend::{self, Backend, Settings, Slot, View};
@@ -187,6 +187,7 @@ impl Net {
         if !files.is_empty() && !net.options.trains() {
             net.prepare();
         }
+        sound(net.backend.as_ref())?;
         Ok(net)
     }
 
@@ -413,6 +414,7 @@ impl Net {
     pub(super) fn read_slot(&self, slot: Slot, shape: &Shape) -> Result<Tensor> {
         let mut data = vec![0.0; shape.count()];
         self.backend.read(slot, &mut data);
+        sound(self.backend.as_ref())?;
         Tensor::new(shape.clone(), data).map_err(Error::Invalid)
     }
 
@@ -448,7 +450,7 @@ impl Net {
         let view = self.view(id);
         let len = out.len().min(view.len);
         self.backend.read(view.slot, &mut out[..len]);
-        Ok(())
+        sound(self.backend.as_ref())
     }
 
     /// Shape of a blob.
@@ -461,6 +463,7 @@ impl Net {
         let (id, shape) = self.param_id(layer, index)?;
         let mut data = vec![0.0; shape.count()];
         self.backend.read(self.params[id], &mut data);
+        sound(self.backend.as_ref())?;
         Tensor::new(shape, data).map_err(Error::Invalid)
     }
 

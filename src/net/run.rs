@@ -62,7 +62,7 @@ impl Run<'_> {
                 self.step(be, number, i, &Part::Whole).map_err(|reason| self.error(i, reason))?;
             }
         }
-        Ok(())
+        sound(be)
     }
 
     /// The weights of some steps, and how these use them.
@@ -123,6 +123,7 @@ impl Run<'_> {
         let shapes = self.shapes(i, part)?;
         forward::run(be, &self.located(section, i, part, &shapes))?;
         if let Some(times) = self.times {
+            be.finish()?;
             times[i].fetch_add(begun.elapsed().as_nanos() as u64, Ordering::Relaxed);
         }
         Ok(())
@@ -208,6 +209,7 @@ impl Run<'_> {
                 }
             }
             if let Some(times) = self.times {
+                be.finish().map_err(|reason| self.error(i, reason))?;
                 times[i].fetch_add(begun.elapsed().as_nanos() as u64, Ordering::Relaxed);
             }
         }
@@ -217,7 +219,7 @@ impl Run<'_> {
                 be.fill(0.0, View::whole(slot, param.spec.shape.count()));
             }
         }
-        Ok(())
+        sound(be)
     }
 
     /// Where a section's steps find a blob.
@@ -255,4 +257,9 @@ impl Run<'_> {
             reason,
         }
     }
+}
+
+/// An error if anything went wrong on the backend, as far as it knows by now.
+pub(super) fn sound(be: &dyn Backend) -> Result<()> {
+    be.failure().map_or(Ok(()), |reason| Err(Error::Invalid(reason)))
 }

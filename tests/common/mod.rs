@@ -3,7 +3,9 @@
 // Each test file compiles this module for itself and uses its own part of it.
 #![allow(dead_code)]
 
+use likenet::backend::{Settings, by_name};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// A file below `tests/golden`.
 pub fn golden(path: &str) -> PathBuf {
@@ -18,6 +20,27 @@ pub fn shared(path: &str) -> Option<PathBuf> {
     }
     println!("skipped: {path} needs ../shared, which is absent");
     None
+}
+
+/// The CUDA backend: on a device if there is one, else its kernels on the CPU; or `None` (printed and counted as
+/// skipped) where they cannot be compiled.
+pub fn cuda() -> Option<&'static str> {
+    static FOUND: OnceLock<Option<&str>> = OnceLock::new();
+    *FOUND.get_or_init(|| {
+        let tried = ["cuda", "cuda-emulated"].map(|name| {
+            by_name(name, Settings::default()).map(|backend| (name, backend.describe()))
+        });
+        match tried {
+            [Ok(found), _] | [_, Ok(found)] => {
+                println!("cuda: {}", found.1);
+                Some(found.0)
+            }
+            [Err(no_device), Err(no_emulator)] => {
+                println!("skipped: cuda: {no_device}; {no_emulator}");
+                None
+            }
+        }
+    })
 }
 
 /// An array of floats.

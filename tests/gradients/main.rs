@@ -1,11 +1,11 @@
 //! Gradients of whole networks, of every layer that has one: against differences of forward passes on
-//! the reference backend, then the CPU backend's against the reference's.
+//! the reference backend, then the other backends' against the reference's.
 
 mod cases;
 #[path = "../common/mod.rs"]
 mod common;
 
-use common::relative_error;
+use common::{cuda, relative_error};
 use likenet::layer::Phase;
 use likenet::net::{Algorithm, Blob, Keep, Net, NetState, Options};
 use likenet::rng::Rng;
@@ -291,11 +291,11 @@ fn against_differences(case: &Case) -> usize {
     compared
 }
 
-/// The CPU backend's gradients: near the reference's, the same in a second pass and in a second network.
-fn cpu_against_reference(case: &Case, conv: Option<Algorithm>, tolerance: f32) {
+/// A backend's gradients: near the reference's, the same in a second pass and in a second network.
+fn against_reference(case: &Case, backend: &str, conv: Option<Algorithm>, tolerance: f32) {
     let mut reference = case.net("reference", None);
     let sum = Sum::new(&reference);
-    let mut nets = [case.net("cpu", conv), case.net("cpu", conv)];
+    let mut nets = [case.net(backend, conv), case.net(backend, conv)];
     let want = gradients(case, &mut reference, &sum);
     let got = gradients(case, &mut nets[0], &sum);
     for ((of, want), (_, got)) in want.iter().zip(&got) {
@@ -361,13 +361,25 @@ fn gradients_equal_differences() {
 #[test]
 fn cpu_equals_reference() {
     for (conv, tolerance) in [(None, 2e-5), (Some(Algorithm::Gemm), 1e-5)] {
-        each(|case| cpu_against_reference(case, conv, tolerance));
+        each(|case| against_reference(case, "cpu", conv, tolerance));
         println!(
             "cpu {}: {} networks within {tolerance:e} of the reference, the same in every run",
             conv.map_or("", Algorithm::name),
             cases::all().count()
         );
     }
+}
+
+#[test]
+fn cuda_equals_reference() {
+    let Some(backend) = cuda() else { return };
+    for conv in [None, Some(Algorithm::Winograd)] {
+        each(|case| against_reference(case, backend, conv, 2e-5));
+    }
+    println!(
+        "{backend}: {} networks within 2e-5 of the reference, the same in every run",
+        cases::all().count()
+    );
 }
 
 #[test]
