@@ -394,3 +394,78 @@ pub fn lrn(number: Number, p: &LrnParams, channels: usize, pixels: usize) -> Opt
     let len = pixels * row(channels) * number.bytes() / 16;
     Some(each("nhwc", &format!("nhwc_lrn_{}", number.name()), len, args))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const H200: Gpu = Gpu { multiprocessors: 132, capability: (9, 0) };
+
+    fn square(channels: usize, filters: usize, group: usize, side: usize, w: [usize; 3]) -> ConvDims {
+        let [kernel, stride, pad] = w.map(|n| [n, n]);
+        let window = Window { kernel, stride, pad, dilation: [1, 1] };
+        let out = (side + 2 * pad[0] - kernel[0]) / stride[0] + 1;
+        ConvDims { channels, input: [side, side], filters, output: [out, out], group, window }
+    }
+
+    #[test]
+    fn first_layers_become_what_maps_can_walk() {
+        // CaffeNet's: 11 × 11 windows every 4 pixels are 3 × 3 windows of pixels with 4 × 4 × 3 channels.
+        let s = seen(&square(3, 96, 1, 227, [11, 4, 0])).unwrap();
+        assert_eq!((s.fold, s.dims.channels, s.dims.window.kernel), (Fold::Stride, 48, [3, 3]));
+        assert_eq!((s.dims.input, s.dims.output), ([57, 57], [55, 55]));
+        // VGG's: patches of 27 values, filled up to 32.
+        let s = seen(&square(3, 64, 1, 224, [3, 1, 1])).unwrap();
+        assert_eq!((s.fold, s.dims.channels, s.dims.window.kernel), (Fold::Patches, 32, [1, 1]));
+        // Inner layers stay as they are; groups whose channels would begin within a chunk do not suit.
+        let d = square(96, 256, 2, 27, [5, 1, 2]);
+        assert_eq!(seen(&d), Some(Seen { fold: Fold::None, dims: d }));
+        assert_eq!(seen(&square(24, 256, 2, 27, [5, 1, 2])), None);
+    }
+
+    #[test]
+    fn launches_cover_the_layer_and_fit_the_device() {
+        let layers = [
+            square(48, 96, 1, 57, [3, 1, 0]),
+            square(96, 256, 2, 27, [5, 1, 2]),
+            square(64, 64, 1, 224, [3, 1, 1]),
+            square(512, 512, 1, 14, [3, 1, 1]),
+            inner_dims([256, 6, 6], 4096),
+        ];
+        for (d, batch) in layers.iter().flat_map(|d| [1, 64, 1024].map(|b| (d, b))) {
+            for (unit, number) in [Unit::Mma, Unit::Wgmma].iter().flat_map(|u| {
+                [Number::F16, Number::Tf32].map(|n| (*u, n))
+            }) {
+                let slabs = d.window.kernel.iter().product::<usize>()
+                    * slabs(number, d.channels / d.group);
+                let positions = batch * d.positions();
+                let c = cut(&H200, unit, d, positions, slabs);
+                assert!((c.splits - 1) * c.per_split < slabs && slabs <= c.splits * c.per_split);
+                let plan = conv(&H200, unit, number, d, batch, After::default(), false);
+                let l = &plan.launches[0];
+                // What a block of Hopper, or two of Ampere's smallest, can have.
+                let most = if unit == Unit::Wgmma { 227 << 10 } else { 99 << 10 };
+                assert!(l.shared as usize <= most, "{l:?}");
+                assert_eq!(plan.launches.len(), 1 + (c.splits > 1) as usize);
+                assert_eq!(plan.scratch, if c.splits > 1 { 4 * c.splits * positions * d.filters } else { 0 });
+                for map in l.args.iter().filter_map(|a| if let Arg::Map(m) = a { Some(m) } else { None }) {
+                    assert!(map.box_rows <= 256 && (map.dims[0] * number.bytes()) % 16 == 0, "{map:?}");
+                }
+            }
+        }
+    }
+
+    /// Windows' corners as `cuTensorMapEncodeIm2col` counts: as many steps fit as there are outputs.
+    #[test]
+    fn corners_leave_room_for_each_output() {
+        for d in [square(96, 256, 2, 27, [5, 1, 2]), square(64, 8, 1, 11, [3, 2, 1]), inner_dims([64, 7, 5], 8)] {
+            let [Arg::Map(map), _] = maps(Number::F16, &d, 2, [128, 64], 64) else { panic!() };
+            let c = map.patches.unwrap();
+            for axis in 0..2 {
+                let size = map.dims[1 + axis] as isize;
+                let steps = (size - 1 + c.upper[axis] - c.lower[axis]) / c.stride[axis] as isize + 1;
+                assert_eq!(steps, d.output[1 - axis] as isize, "{d:?}");
+            }
+        }
+    }
+}
