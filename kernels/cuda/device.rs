@@ -8,6 +8,7 @@
 use super::driver::Driver;
 #[cfg(feature = "emulator")]
 use super::emulator::Emulator;
+use super::plan::TensorMap;
 use std::collections::HashMap;
 use std::ffi::c_void;
 use std::sync::{Mutex, MutexGuard};
@@ -54,7 +55,11 @@ impl Memory {
     /// # Panics
     /// When there are not so many.
     pub fn span(&self, at: usize, len: usize) -> Span {
-        assert!((at + len) * size_of::<f32>() <= self.bytes, "numbers {at}..{} of memory", at + len);
+        assert!(
+            (at + len) * size_of::<f32>() <= self.bytes,
+            "numbers {at}..{} of memory",
+            at + len
+        );
         Span { address: self.address + (at * size_of::<f32>()) as u64, len }
     }
 }
@@ -261,6 +266,19 @@ impl Device {
             }
         };
         self.keep(done.map_err(|e| format!("{}: {e}", l.kernel)));
+    }
+
+    /// A tensor map of what lies at an address.
+    pub(super) fn map(&self, map: &TensorMap, address: u64) -> [u8; 128] {
+        let encoded = match &self.machine {
+            Machine::Driver(_) => map.encoded(address),
+            #[cfg(feature = "emulator")]
+            Machine::Emulated(_) => Ok(map.emulated(address)),
+        };
+        encoded.unwrap_or_else(|e| {
+            self.keep(Err(e));
+            [0; 128]
+        })
     }
 
     fn keep(&self, result: Result<(), String>) {

@@ -14,6 +14,7 @@ mod elementwise;
 pub mod emulator;
 mod loss;
 mod lrn;
+mod maps;
 mod plain;
 pub mod plan;
 mod play;
@@ -23,6 +24,8 @@ mod ptx;
 mod softmax;
 mod sums;
 pub mod tensor_plan;
+#[cfg(all(test, feature = "emulator"))]
+mod tensor_tests;
 mod update;
 
 pub use device::{Device, Launch, Memory, Span};

@@ -221,7 +221,10 @@ struct Cut {
 fn cut(gpu: &Gpu, s: &Size) -> Cut {
     let steps = s.k.div_ceil(STEP);
     let candidates = TILES.iter().flat_map(|tile| {
-        let most = (4 * gpu.multiprocessors * tile.resident).div_ceil(tile.blocks(s)).min(steps / 4).max(1);
+        let most = (4 * gpu.multiprocessors * tile.resident)
+            .div_ceil(tile.blocks(s))
+            .min(steps / 4)
+            .max(1);
         (1..=most.min(512)).map(move |splits| {
             let per_split = steps.div_ceil(splits) * STEP;
             Cut { tile: *tile, splits: s.k.div_ceil(per_split).max(1), per_split }
@@ -272,9 +275,18 @@ fn gemm_behind(gpu: &Gpu, layout: Layout, s: Size, m: Matrices, after: After, at
     let split = c.splits > 1;
     let last = if split { After::default() } else { after };
     // Partial results of one product lie behind one another, row by row.
-    let (ldc, next_c, next_split) = if split { (s.n, s.m * s.n, s.m * s.n * s.count) } else { (m.c.1, m.c.2, 0) };
+    let (ldc, next_c, next_split) =
+        if split { (s.n, s.m * s.n, s.m * s.n * s.count) } else { (m.c.1, m.c.2, 0) };
     let dims = Fields::default()
-        .ints(&[s.m, s.n, s.k, c.splits, c.per_split, last.bias as usize, last.relu.is_some() as usize])
+        .ints(&[
+            s.m,
+            s.n,
+            s.k,
+            c.splits,
+            c.per_split,
+            last.bias as usize,
+            last.relu.is_some() as usize,
+        ])
         .ints(&[last.add as usize])
         .float(last.relu.unwrap_or(0.0))
         .longs(&[m.a.1, m.b.1, ldc, m.a.2, m.b.2, next_c, next_split]);
@@ -291,11 +303,24 @@ fn gemm_behind(gpu: &Gpu, layout: Layout, s: Size, m: Matrices, after: After, at
         grid: [(c.tile.blocks(&s) / s.count) as u32, 1, (s.count * c.splits) as u32],
         block: c.tile.threads(),
         shared: c.tile.shared(),
-        args: vec![dims.arg(), Arg::Ptr(m.a.0), Arg::Ptr(m.b.0), Arg::Ptr(Operand::Bias), Arg::Ptr(to)],
+        args: vec![
+            dims.arg(),
+            Arg::Ptr(m.a.0),
+            Arg::Ptr(m.b.0),
+            Arg::Ptr(Operand::Bias),
+            Arg::Ptr(to),
+        ],
     });
     if split {
         plan.scratch = at + 4 * next_split * c.splits;
-        let sum = Sum { len: next_split, splits: c.splits, bias: (s.n, 1), picture: s.n, pitch: m.c.1, after };
+        let sum = Sum {
+            len: next_split,
+            splits: c.splits,
+            bias: (s.n, 1),
+            picture: s.n,
+            pitch: m.c.1,
+            after,
+        };
         plan.launches.push(sum.launch(Operand::Scratch(at), m.c.0));
     }
     plan
@@ -460,8 +485,16 @@ fn pack(seen: &ConvDims, [filters, channels]: [usize; 2], back: bool, flip: bool
     let row = row(seen.filters / g);
     let k = seen.patch_len().next_multiple_of(STEP);
     let weights = g * k * row;
-    let dims = Fields::default()
-        .ints(&[g, filters / g, channels / g, kh, kw, row, back as usize, flip as usize]);
+    let dims = Fields::default().ints(&[
+        g,
+        filters / g,
+        channels / g,
+        kh,
+        kw,
+        row,
+        back as usize,
+        flip as usize,
+    ]);
     let args = vec![dims.arg(), Arg::Ptr(Operand::Weight), Arg::Ptr(Operand::Packed(0))];
     let launches = vec![
         each("conv", "conv_pack", weights, args),
@@ -489,8 +522,16 @@ pub fn conv_back(gpu: &Gpu, d: &ConvDims, batch: usize, after: After) -> Plan {
     forward(gpu, &t, batch, t.output_len(), after, tile)
 }
 
-fn forward(gpu: &Gpu, d: &ConvDims, batch: usize, pitch: usize, after: After, only: Option<Tile>) -> Plan {
-    let s = Size { m: d.filters / d.group, n: batch * d.positions(), k: d.patch_len(), count: d.group };
+fn forward(
+    gpu: &Gpu,
+    d: &ConvDims,
+    batch: usize,
+    pitch: usize,
+    after: After,
+    only: Option<Tile>,
+) -> Plan {
+    let s =
+        Size { m: d.filters / d.group, n: batch * d.positions(), k: d.patch_len(), count: d.group };
     let c = match only {
         Some(tile) => Cut { tile, splits: 1, per_split: s.k.next_multiple_of(STEP) },
         None => cut(gpu, &s),
@@ -527,7 +568,8 @@ fn forward(gpu: &Gpu, d: &ConvDims, batch: usize, pitch: usize, after: After, on
 
 /// Weight gradients of a convolution: X its input, Dy the gradients of its output, Y the weights'.
 pub fn conv_weights_back(gpu: &Gpu, d: &ConvDims, batch: usize, add: bool) -> Plan {
-    let s = Size { m: d.filters / d.group, n: d.patch_len(), k: batch * d.positions(), count: d.group };
+    let s =
+        Size { m: d.filters / d.group, n: d.patch_len(), k: batch * d.positions(), count: d.group };
     let c = cut(gpu, &s);
     let split = c.splits > 1;
     let len = d.filters * d.patch_len();
@@ -634,7 +676,13 @@ mod tests {
     const H200: Gpu = Gpu { multiprocessors: 132, capability: (9, 0) };
     const SMALL: Gpu = Gpu { multiprocessors: 2, capability: (7, 0) };
 
-    fn square(channels: usize, filters: usize, group: usize, side: usize, w: [usize; 3]) -> ConvDims {
+    fn square(
+        channels: usize,
+        filters: usize,
+        group: usize,
+        side: usize,
+        w: [usize; 3],
+    ) -> ConvDims {
         let [kernel, stride, pad] = w.map(|n| [n, n]);
         let window = Window { kernel, stride, pad, dilation: [1, 1] };
         let out = (side + 2 * pad[0] - kernel[0]) / stride[0] + 1;
@@ -658,7 +706,10 @@ mod tests {
     fn assert_sound(plan: &Plan) {
         assert!(!plan.launches.is_empty());
         for l in &plan.launches {
-            assert!(l.grid.iter().all(|n| *n > 0) && l.grid[1] <= 65535 && l.grid[2] <= 65535, "{l:?}");
+            assert!(
+                l.grid.iter().all(|n| *n > 0) && l.grid[1] <= 65535 && l.grid[2] <= 65535,
+                "{l:?}"
+            );
             assert!(l.block.is_multiple_of(32) && l.block <= 1024, "{l:?}");
             assert!(l.shared <= 64 << 10, "the tiles' stages fit any device from 7.0 on: {l:?}");
             for arg in &l.args {
@@ -681,7 +732,9 @@ mod tests {
                     assert_sound(&winograd(&gpu, d, batch, d.output_len(), after));
                 }
             }
-            for (rows, inputs, outputs) in [(1, 9216, 4096), (1, 5, 3), (64, 4096, 1000), (1024, 9216, 4096)] {
+            for (rows, inputs, outputs) in
+                [(1, 9216, 4096), (1, 5, 3), (64, 4096, 1000), (1024, 9216, 4096)]
+            {
                 for transpose in [false, true] {
                     let d = InnerDims { rows, inputs, outputs, transpose };
                     assert_sound(&inner(&gpu, &d, After::default()));
@@ -700,7 +753,10 @@ mod tests {
                     let s = Size { m, n, k, count: 2 };
                     let c = cut(&gpu, &s);
                     assert!(c.per_split.is_multiple_of(STEP));
-                    assert!((c.splits - 1) * c.per_split < k && k <= c.splits * c.per_split, "{s:?} {c:?}");
+                    assert!(
+                        (c.splits - 1) * c.per_split < k && k <= c.splits * c.per_split,
+                        "{s:?} {c:?}"
+                    );
                     assert!(c.tile.blocks(&s) >= 2 * m.div_ceil(c.tile.m) * n.div_ceil(c.tile.n));
                 }
             }

@@ -61,23 +61,25 @@ impl Device {
         let at = |span: Option<Span>, byte: usize| {
             span.expect("an operand that the plan names").address + byte as u64
         };
+        let address = |operand: Operand| match operand {
+            Operand::X => at(operands.x, 0),
+            Operand::Dy => at(operands.dy, 0),
+            Operand::Weight => at(operands.weight, 0),
+            Operand::Packed(byte) => at(operands.packed, byte),
+            Operand::Bias => operands.bias.map_or(0, |b| b.address),
+            Operand::Y => at(operands.y, 0),
+            Operand::Scratch(byte) => at(Some(scratch), byte),
+        };
         let mut values: Vec<Aligned> = l.args.iter().map(|_| Aligned([0; 256])).collect();
         for (value, arg) in values.iter_mut().zip(&l.args) {
             match arg {
                 Arg::Bytes(bytes) => value.0[..bytes.len()].copy_from_slice(bytes),
                 Arg::Ptr(operand) => {
-                    let address = match *operand {
-                        Operand::X => at(operands.x, 0),
-                        Operand::Dy => at(operands.dy, 0),
-                        Operand::Weight => at(operands.weight, 0),
-                        Operand::Packed(byte) => at(operands.packed, byte),
-                        Operand::Bias => operands.bias.map_or(0, |b| b.address),
-                        Operand::Y => at(operands.y, 0),
-                        Operand::Scratch(byte) => at(Some(scratch), byte),
-                    };
-                    value.0[..8].copy_from_slice(&address.to_ne_bytes());
+                    value.0[..8].copy_from_slice(&address(*operand).to_ne_bytes());
                 }
-                Arg::Map(_) => unreachable!("plans of f32 have no tensor maps"),
+                Arg::Map(map) => {
+                    value.0[..128].copy_from_slice(&self.map(map, address(map.of)));
+                }
             }
         }
         let mut pointers: Vec<*mut c_void> =

@@ -4,7 +4,9 @@
 //! Flows in: the device's numbers and an operation's sizes. Flows out: a [`Plan`], or nothing where a layer's sizes do
 //! not suit tensor maps (channels of a group that are no multiple of 16): then the exact kernels compute it.
 
-use super::plan::{After, Arg, Corners, Fields, Gpu, Launch, Number, Operand, Pack, Plan, TensorMap, each};
+use super::plan::{
+    After, Arg, Corners, Fields, Gpu, Launch, Number, Operand, Pack, Plan, TensorMap, each,
+};
 use crate::ops::{ConvDims, LrnParams, PoolDims, Window};
 
 /// Elements of a pixel with so many channels.
@@ -72,7 +74,12 @@ fn shape(channels: usize, plane: usize, batch: usize, pitch: usize) -> Arg {
     Fields::default().ints(&[batch, channels, plane, row(channels)]).longs(&[pitch]).arg()
 }
 
-fn transposing(kernel: &str, number: Number, [batch, channels, plane]: [usize; 3], pitch: usize) -> Launch {
+fn transposing(
+    kernel: &str,
+    number: Number,
+    [batch, channels, plane]: [usize; 3],
+    pitch: usize,
+) -> Launch {
     let rows = if kernel == "layout_inside" { row(channels) } else { channels };
     Launch {
         file: "layout",
@@ -80,7 +87,11 @@ fn transposing(kernel: &str, number: Number, [batch, channels, plane]: [usize; 3
         grid: [plane.div_ceil(32) as u32, rows.div_ceil(32) as u32, batch as u32],
         block: 256,
         shared: 0,
-        args: vec![shape(channels, plane, batch, pitch), Arg::Ptr(Operand::X), Arg::Ptr(Operand::Y)],
+        args: vec![
+            shape(channels, plane, batch, pitch),
+            Arg::Ptr(Operand::X),
+            Arg::Ptr(Operand::Y),
+        ],
     }
 }
 
@@ -118,7 +129,8 @@ pub struct Seen {
 pub fn seen(d: &ConvDims) -> Option<Seen> {
     let (channels, filters) = (d.channels / d.group, d.filters / d.group);
     let w = &d.window;
-    let fits = |w: &Window| (0..2).all(|a| w.extent(a) <= 128 && w.pad[a] <= 127 && w.stride[a] <= 8);
+    let fits =
+        |w: &Window| (0..2).all(|a| w.extent(a) <= 128 && w.pad[a] <= 127 && w.stride[a] <= 8);
     if filters % 8 != 0 || !fits(w) {
         return None;
     }
@@ -229,7 +241,8 @@ fn cut(gpu: &Gpu, unit: Unit, d: &ConvDims, positions: usize, slabs: usize) -> C
         turns as f64 * together as f64 * block + 1500.0 + partial
     };
     let candidates = unit.tiles().iter().flat_map(|tile| {
-        let most = (gpu.multiprocessors * tile.resident).div_ceil(tiles(tile)).min(slabs / 2).max(1);
+        let most =
+            (gpu.multiprocessors * tile.resident).div_ceil(tiles(tile)).min(slabs / 2).max(1);
         (1..=most).map(move |splits| {
             let per_split = slabs.div_ceil(splits);
             Cut { tile: *tile, splits: slabs.div_ceil(per_split), per_split }
@@ -335,7 +348,14 @@ fn maps(number: Number, d: &ConvDims, batch: usize, [m, n]: [usize; 2], k: usize
 /// A fully connected layer over pictures of `[channels, height, width]` is a convolution with one position.
 pub fn inner_dims([channels, height, width]: [usize; 3], outputs: usize) -> ConvDims {
     let window = Window { kernel: [height, width], stride: [1, 1], pad: [0, 0], dilation: [1, 1] };
-    ConvDims { channels, input: [height, width], filters: outputs, output: [1, 1], group: 1, window }
+    ConvDims {
+        channels,
+        input: [height, width],
+        filters: outputs,
+        output: [1, 1],
+        group: 1,
+        window,
+    }
 }
 
 /// A fully connected layer, `d` from [`inner_dims`], weights packed by [`conv_pack`].
@@ -401,7 +421,13 @@ mod tests {
 
     const H200: Gpu = Gpu { multiprocessors: 132, capability: (9, 0) };
 
-    fn square(channels: usize, filters: usize, group: usize, side: usize, w: [usize; 3]) -> ConvDims {
+    fn square(
+        channels: usize,
+        filters: usize,
+        group: usize,
+        side: usize,
+        w: [usize; 3],
+    ) -> ConvDims {
         let [kernel, stride, pad] = w.map(|n| [n, n]);
         let window = Window { kernel, stride, pad, dilation: [1, 1] };
         let out = (side + 2 * pad[0] - kernel[0]) / stride[0] + 1;
@@ -433,11 +459,12 @@ mod tests {
             inner_dims([256, 6, 6], 4096),
         ];
         for (d, batch) in layers.iter().flat_map(|d| [1, 64, 1024].map(|b| (d, b))) {
-            for (unit, number) in [Unit::Mma, Unit::Wgmma].iter().flat_map(|u| {
-                [Number::F16, Number::Tf32].map(|n| (*u, n))
-            }) {
-                let slabs = d.window.kernel.iter().product::<usize>()
-                    * slabs(number, d.channels / d.group);
+            for (unit, number) in [Unit::Mma, Unit::Wgmma]
+                .iter()
+                .flat_map(|u| [Number::F16, Number::Tf32].map(|n| (*u, n)))
+            {
+                let slabs =
+                    d.window.kernel.iter().product::<usize>() * slabs(number, d.channels / d.group);
                 let positions = batch * d.positions();
                 let c = cut(&H200, unit, d, positions, slabs);
                 assert!((c.splits - 1) * c.per_split < slabs && slabs <= c.splits * c.per_split);
@@ -447,9 +474,17 @@ mod tests {
                 let most = if unit == Unit::Wgmma { 227 << 10 } else { 99 << 10 };
                 assert!(l.shared as usize <= most, "{l:?}");
                 assert_eq!(plan.launches.len(), 1 + (c.splits > 1) as usize);
-                assert_eq!(plan.scratch, if c.splits > 1 { 4 * c.splits * positions * d.filters } else { 0 });
-                for map in l.args.iter().filter_map(|a| if let Arg::Map(m) = a { Some(m) } else { None }) {
-                    assert!(map.box_rows <= 256 && (map.dims[0] * number.bytes()) % 16 == 0, "{map:?}");
+                assert_eq!(
+                    plan.scratch,
+                    if c.splits > 1 { 4 * c.splits * positions * d.filters } else { 0 }
+                );
+                for map in
+                    l.args.iter().filter_map(|a| if let Arg::Map(m) = a { Some(m) } else { None })
+                {
+                    assert!(
+                        map.box_rows <= 256 && (map.dims[0] * number.bytes()) % 16 == 0,
+                        "{map:?}"
+                    );
                 }
             }
         }
@@ -458,12 +493,17 @@ mod tests {
     /// Windows' corners as `cuTensorMapEncodeIm2col` counts: as many steps fit as there are outputs.
     #[test]
     fn corners_leave_room_for_each_output() {
-        for d in [square(96, 256, 2, 27, [5, 1, 2]), square(64, 8, 1, 11, [3, 2, 1]), inner_dims([64, 7, 5], 8)] {
+        for d in [
+            square(96, 256, 2, 27, [5, 1, 2]),
+            square(64, 8, 1, 11, [3, 2, 1]),
+            inner_dims([64, 7, 5], 8),
+        ] {
             let [Arg::Map(map), _] = maps(Number::F16, &d, 2, [128, 64], 64) else { panic!() };
             let c = map.patches.unwrap();
             for axis in 0..2 {
                 let size = map.dims[1 + axis] as isize;
-                let steps = (size - 1 + c.upper[axis] - c.lower[axis]) / c.stride[axis] as isize + 1;
+                let steps =
+                    (size - 1 + c.upper[axis] - c.lower[axis]) / c.stride[axis] as isize + 1;
                 assert_eq!(steps, d.output[1 - axis] as isize, "{d:?}");
             }
         }
