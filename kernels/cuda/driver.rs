@@ -69,11 +69,11 @@ fn context() -> Result<&'static Context, String> {
 fn make_context() -> Result<Context, String> {
     // SAFETY: it only looks for a library.
     if !unsafe { sys::is_culib_present() } {
-        return Err("no NVIDIA driver was found (libcuda): use --backend cpu".into());
+        return Err("no NVIDIA driver was found (libcuda)".into());
     }
-    result::init().map_err(|e| format!("{}: use --backend cpu", words(e)))?;
+    result::init().map_err(words)?;
     if result::device::get_count().map_err(words)? == 0 {
-        return Err("NVIDIA's driver has no device: use --backend cpu".into());
+        return Err("NVIDIA's driver has no device".into());
     }
     use sys::CUdevice_attribute_enum as Attribute;
     let device = result::device::get(0).map_err(words)?;
@@ -86,7 +86,7 @@ fn make_context() -> Result<Context, String> {
     if capability < ptx::LEAST {
         let least = ptx::LEAST as f64 / 10.0;
         return Err(format!(
-            "{name} has compute capability {major}.{minor}; {least:.1} is needed: use --backend cpu"
+            "{name} has compute capability {major}.{minor}; {least:.1} is needed"
         ));
     }
     let multiprocessors = attribute(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)? as usize;

@@ -375,11 +375,19 @@ pub fn by_name(name: &str, settings: Settings) -> Result<Box<dyn Backend>, Strin
         }
         "reference" => Ok(Box::new(Reference::new())),
         "cpu" => Ok(Box::new(Cpu::new(settings)?)),
-        "auto" => cuda(settings, false).or_else(|_| by_name("cpu", settings)),
+        "auto" => by_name(if device().is_ok() { "cuda" } else { "cpu" }, settings),
         "cuda" => cuda(settings, false),
         "cuda-emulated" => cuda(settings, true),
         _ => Err(format!("unknown backend '{name}': use auto, cpu, cuda or reference")),
     }
+}
+
+/// The device of the backend `cuda`, for people; or why there is none.
+pub fn device() -> Result<String, String> {
+    #[cfg(feature = "cuda")]
+    return Cuda::device();
+    #[cfg(not(feature = "cuda"))]
+    Err("this program was built without CUDA".into())
 }
 
 #[cfg(feature = "cuda")]

@@ -100,6 +100,7 @@ fn step(net: &mut Net, learnt: &[LearntParam], times: &mut StepTimes) -> Result<
         };
         net.update(p.id, &update)?;
     }
+    net.finish()?;
     times.update.push(begun.elapsed().as_secs_f64());
     for (layer, [f, b]) in
         times.layers.iter_mut().zip(forward.iter().zip(&backward).map(|(f, b)| [*f, *b]))

@@ -8,6 +8,23 @@ use likenet::{Error, Result};
 /// The backends that users have.
 pub const BACKENDS: [&str; 4] = ["auto", "cpu", "cuda", "reference"];
 
+/// The backend of that name; `auto` tells which it is.
+pub fn chosen(name: &str) -> &str {
+    if name != "auto" {
+        return name;
+    }
+    match backend::device() {
+        Ok(device) => {
+            eprintln!("backend: cuda, on {device}");
+            "cuda"
+        }
+        Err(reason) => {
+            eprintln!("backend: cpu, because {reason}");
+            "cpu"
+        }
+    }
+}
+
 /// A number of threads that a machine can have: more would only bring it to a halt.
 pub fn threads() -> clap::builder::RangedU64ValueParser<usize> {
     clap::builder::RangedU64ValueParser::new().range(..=1024)
@@ -81,7 +98,7 @@ impl From<ConvArg> for Algorithm {
 impl ComputeArgs {
     /// A backend as asked for.
     pub fn backend(&self) -> Result<Box<dyn Backend>> {
-        backend::by_name(&self.backend, self.settings()).map_err(Error::Invalid)
+        backend::by_name(chosen(&self.backend), self.settings()).map_err(Error::Invalid)
     }
 
     fn settings(&self) -> Settings {
@@ -98,7 +115,7 @@ impl ComputeArgs {
     /// Options of a network that is computed so.
     pub fn options(&self) -> Options {
         Options {
-            backend: self.backend.clone(),
+            backend: chosen(&self.backend).into(),
             threads: self.threads,
             weights: self.precision.into(),
             conv: self.conv.map(Algorithm::from),

@@ -340,6 +340,11 @@ impl Net {
         Ok(())
     }
 
+    /// Waits until the backend has done all that it was asked for.
+    pub fn finish(&self) -> Result<()> {
+        self.backend.finish().map_err(Error::Invalid)
+    }
+
     /// Computes every layer.
     pub fn forward(&mut self) -> Result<()> {
         self.pass(None)

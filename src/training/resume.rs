@@ -31,6 +31,8 @@ struct Extra {
 impl Trainer {
     /// Writes weights and state under the settings' prefix; gives the state's path.
     pub fn save(&mut self) -> Result<PathBuf> {
+        // What a failed device remembers must not become a snapshot.
+        self.net.finish()?;
         let extra = Extra {
             passes: self.net.passes(),
             seed: self.settings.random_seed,

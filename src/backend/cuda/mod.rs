@@ -31,7 +31,13 @@ impl Cuda {
     /// # Errors
     /// When there is no driver or no device, and when weights are to be kept shorter than `f32`.
     pub fn new(settings: Settings) -> Result<Self, String> {
-        Self::on(Device::driver()?, settings)
+        let device = Device::driver().map_err(|e| format!("{e}: use --backend cpu"))?;
+        Self::on(device, settings)
+    }
+
+    /// The device that there is, for people; or why there is none.
+    pub fn device() -> Result<String, String> {
+        Device::driver().map(|device| device.name())
     }
 
     /// On the CPU, by the same kernels: for tests.
