@@ -30,9 +30,9 @@ fn argument(a: &Arg, names: [&str; 2]) -> String {
             format!("[\"bytes\",\"{hex}\"]")
         }
         Arg::Map(m) => {
-            let corners = m.patches.map_or("null".into(), |c| {
-                format!("[{:?},{:?},{:?}]", c.lower, c.upper, c.stride)
-            });
+            let corners = m
+                .patches
+                .map_or("null".into(), |c| format!("[{:?},{:?},{:?}]", c.lower, c.upper, c.stride));
             let (number, of) = (m.number.name(), operand(m.of, names));
             format!("[\"map\",{of},\"{number}\",{:?},{},{corners}]", m.dims, m.box_rows)
         }
@@ -74,7 +74,16 @@ impl Way<'_> {
         let (d, w) = (&self.d, &self.d.window);
         let sizes = format!(
             "\"c\":{},\"h\":{},\"w\":{},\"f\":{},\"oh\":{},\"ow\":{},\"groups\":{},\"kernel\":{:?},\"stride\":{:?},\"pad\":{:?}",
-            d.channels, d.input[0], d.input[1], d.filters, d.output[0], d.output[1], d.group, w.kernel, w.stride, w.pad
+            d.channels,
+            d.input[0],
+            d.input[1],
+            d.filters,
+            d.output[0],
+            d.output[1],
+            d.group,
+            w.kernel,
+            w.stride,
+            w.pad
         );
         let inside = if self.inner > 0 { ["inner", "y"] } else { ["x", "y"] };
         println!(
@@ -129,7 +138,8 @@ fn exact(layer: &str, d: ConvDims, batch: usize) {
         Way { layer, name, number: "f32", d, batch, inner: 0, enter: None, pack, plan }.print();
     };
     if d.output == [1, 1] {
-        let inner = InnerDims { rows: batch, inputs: d.input_len(), outputs: d.filters, transpose: false };
+        let inner =
+            InnerDims { rows: batch, inputs: d.input_len(), outputs: d.filters, transpose: false };
         way("product", Pack { bytes: 0, launches: vec![] }, plan::inner(&H200, &inner, AFTER));
         return;
     }
@@ -144,8 +154,8 @@ fn tensor_cores(layer: &str, d: ConvDims, batch: usize, unit: Unit, number: Numb
     let Some(seen) = tensor::seen(&d) else { return };
     let pixels = seen.dims.input[0] * seen.dims.input[1];
     let enter = tensor::fold(number, &d, &seen, batch, d.input_len());
-    let enter = enter
-        .unwrap_or_else(|| tensor::inside(number, [batch, d.channels, pixels], d.input_len()));
+    let enter =
+        enter.unwrap_or_else(|| tensor::inside(number, [batch, d.channels, pixels], d.input_len()));
     let plan = match d.output {
         [1, 1] => tensor::inner(&H200, unit, number, &seen.dims, batch, AFTER, false),
         _ => tensor::conv(&H200, unit, number, &seen.dims, batch, AFTER, false),

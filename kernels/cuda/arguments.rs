@@ -80,13 +80,23 @@ const THREADS: usize = 256;
 
 impl Device {
     /// As many blocks as have something to do, and not more than keep the device busy.
-    pub(super) fn each(&self, file: &'static str, kernel: &'static str, n: usize) -> Launch<'static> {
+    pub(super) fn each(
+        &self,
+        file: &'static str,
+        kernel: &'static str,
+        n: usize,
+    ) -> Launch<'static> {
         let blocks = n.div_ceil(THREADS).min(16 * self.multiprocessors());
         flat(file, kernel, blocks)
     }
 
     /// A block for each of `n`, or one for several if there are very many.
-    pub(super) fn block_each(&self, file: &'static str, kernel: &'static str, n: usize) -> Launch<'static> {
+    pub(super) fn block_each(
+        &self,
+        file: &'static str,
+        kernel: &'static str,
+        n: usize,
+    ) -> Launch<'static> {
         flat(file, kernel, n.min(64 * self.multiprocessors()))
     }
 }

@@ -85,9 +85,7 @@ fn make_context() -> Result<Context, String> {
     let capability = (10 * major + minor) as u32;
     if capability < ptx::LEAST {
         let least = ptx::LEAST as f64 / 10.0;
-        return Err(format!(
-            "{name} has compute capability {major}.{minor}; {least:.1} is needed"
-        ));
+        return Err(format!("{name} has compute capability {major}.{minor}; {least:.1} is needed"));
     }
     let multiprocessors = attribute(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)? as usize;
     // SAFETY: as above. The primary context is kept until the process ends.
@@ -126,8 +124,10 @@ impl Context {
             let most =
                 sys::CUfunction_attribute_enum::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
             // SAFETY: the function is one of a module that is loaded.
-            unsafe { result::function::set_function_attribute(function.handle, most, l.shared as i32) }
-                .map_err(words)?;
+            unsafe {
+                result::function::set_function_attribute(function.handle, most, l.shared as i32)
+            }
+            .map_err(words)?;
             function.shared = l.shared;
         }
         Ok(function.handle)
@@ -147,8 +147,7 @@ impl Driver {
             let flags = sys::CUevent_flags_enum::CU_EVENT_DISABLE_TIMING;
             result::event::create(flags).map_err(words)
         };
-        let stages =
-            Stages { memory: [memory()?, memory()?], done: [event()?, event()?], next: 0 };
+        let stages = Stages { memory: [memory()?, memory()?], done: [event()?, event()?], next: 0 };
         Ok(Self { shared, stream, stages: Mutex::new(stages) })
     }
 

@@ -35,9 +35,7 @@ fn function(op: &Unary, back: bool) -> Function {
             (if straight { 5 } else { 6 }, power, shift, scale)
         }
         Unary::Exp { base, scale, shift } => (7, base.map_or(1.0, f32::ln), shift, scale),
-        Unary::Log { base, scale, shift } => {
-            (8, base.map_or(1.0, |b| 1.0 / b.ln()), shift, scale)
-        }
+        Unary::Log { base, scale, shift } => (8, base.map_or(1.0, |b| 1.0 / b.ln()), shift, scale),
         Unary::Bnll => (9, 0.0, 0.0, 0.0),
         Unary::Clip { low, high } => (10, low, high, 0.0),
         Unary::Swish { beta } => (11, beta, 0.0, 0.0),

@@ -57,12 +57,7 @@ impl Device {
     }
 
     /// Gradient of [`Device::lrn_within`].
-    pub fn lrn_within_back(
-        &self,
-        p: &LrnParams,
-        input: [usize; 2],
-        [x, y, dy, dx]: [Span; 4],
-    ) {
+    pub fn lrn_within_back(&self, p: &LrnParams, input: [usize; 2], [x, y, dy, dx]: [Span; 4]) {
         let n = dx.len;
         assert!([x, y, dy].iter().all(|s| s.len == n) && n.is_multiple_of(input[0] * input[1]));
         let [h, w] = input.map(|n| n as i32);

@@ -79,13 +79,7 @@ impl Device {
     }
 
     /// Weight gradients of a convolution.
-    pub fn plain_conv_weights_back(
-        &self,
-        d: &ConvDims,
-        [x, dy]: [Span; 2],
-        add: bool,
-        dw: Span,
-    ) {
+    pub fn plain_conv_weights_back(&self, d: &ConvDims, [x, dy]: [Span; 2], add: bool, dw: Span) {
         let (batch, n) = (x.len / d.input_len(), d.filters * d.patch_len());
         assert!(dy.len >= batch * d.output_len() && dw.len >= n);
         let l = self.block_each("plain", "plain_conv_weights_back", n);
@@ -118,24 +112,30 @@ impl Device {
     ) {
         let of_weight = if d.transpose { rows(d.outputs) } else { transposed(d.inputs) };
         let sizes = [d.rows, d.outputs, d.inputs];
-        self.plain_product(sizes, (x, rows(d.inputs)), (weight, of_weight), (bias, false, slope), y);
+        self.plain_product(
+            sizes,
+            (x, rows(d.inputs)),
+            (weight, of_weight),
+            (bias, false, slope),
+            y,
+        );
     }
 
     /// Input gradients of a fully connected layer.
     pub fn plain_inner_back(&self, d: &InnerDims, [dy, weight]: [Span; 2], dx: Span) {
         let of_weight = if d.transpose { transposed(d.outputs) } else { rows(d.inputs) };
         let sizes = [d.rows, d.inputs, d.outputs];
-        self.plain_product(sizes, (dy, rows(d.outputs)), (weight, of_weight), (None, false, 1.0), dx);
+        self.plain_product(
+            sizes,
+            (dy, rows(d.outputs)),
+            (weight, of_weight),
+            (None, false, 1.0),
+            dx,
+        );
     }
 
     /// Weight gradients of a fully connected layer from its input and the gradients of its output.
-    pub fn plain_inner_weights_back(
-        &self,
-        d: &InnerDims,
-        [x, dy]: [Span; 2],
-        add: bool,
-        dw: Span,
-    ) {
+    pub fn plain_inner_weights_back(&self, d: &InnerDims, [x, dy]: [Span; 2], add: bool, dw: Span) {
         let (left, right) = if d.transpose {
             ((x, transposed(d.inputs)), (dy, rows(d.outputs)))
         } else {

@@ -16,8 +16,7 @@ impl Pool {
         let ([h, w], [out_h, out_w], window) = (d.input, d.output, &d.window);
         let ([kernel_h, kernel_w], [stride_h, stride_w]) = (window.kernel, window.stride);
         let [pad_h, pad_w] = window.pad;
-        let all =
-            [h, w, out_h, out_w, kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w];
+        let all = [h, w, out_h, out_w, kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w];
         Self(all.map(|n| n as i32))
     }
 }

@@ -84,7 +84,9 @@ impl Product {
         match self {
             Self::Conv { d, how: Algorithm::Winograd, .. } => Some(plan::winograd_pack(d, false)),
             Self::Conv { d, .. } => Some(plan::conv_pack(d)),
-            Self::ConvBack { d, how: Algorithm::Winograd, .. } => Some(plan::winograd_pack(d, true)),
+            Self::ConvBack { d, how: Algorithm::Winograd, .. } => {
+                Some(plan::winograd_pack(d, true))
+            }
             Self::ConvBack { d, .. } => Some(plan::conv_back_pack(d)),
             _ => None,
         }
@@ -104,12 +106,8 @@ impl Product {
             Self::ConvWeightsBack { d, batch } => {
                 [batch * d.input_len(), batch * d.output_len(), 0, weights(d)]
             }
-            Self::Inner(d) => {
-                [d.rows * d.inputs, 0, d.inputs * d.outputs, d.rows * d.outputs]
-            }
-            Self::InnerBack(d) => {
-                [d.rows * d.outputs, 0, d.inputs * d.outputs, d.rows * d.inputs]
-            }
+            Self::Inner(d) => [d.rows * d.inputs, 0, d.inputs * d.outputs, d.rows * d.outputs],
+            Self::InnerBack(d) => [d.rows * d.outputs, 0, d.inputs * d.outputs, d.rows * d.inputs],
             Self::InnerWeightsBack(d) => {
                 [d.rows * d.inputs, d.rows * d.outputs, 0, d.inputs * d.outputs]
             }

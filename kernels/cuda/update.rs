@@ -43,13 +43,7 @@ impl Device {
     }
 
     /// The row of a table of `rows` for each index, zeros for an index outside it.
-    pub fn embed(
-        &self,
-        rows: usize,
-        [indices, weight]: [Span; 2],
-        bias: Option<Span>,
-        y: Span,
-    ) {
+    pub fn embed(&self, rows: usize, [indices, weight]: [Span; 2], bias: Option<Span>, y: Span) {
         let outputs = weight.len / rows;
         assert!(y.len == indices.len * outputs && bias.is_none_or(|b| b.len >= outputs));
         let l = self.each("update", "embed", y.len);

@@ -196,7 +196,14 @@ impl Backend for Cuda {
         Choice { how, bytes: bytes.map_or(0, |pack| pack.bytes) }
     }
 
-    fn conv(&mut self, d: &ConvDims, how: Algorithm, io: Weighted, pitch: usize, relu: Option<f32>) {
+    fn conv(
+        &mut self,
+        d: &ConvDims,
+        how: Algorithm,
+        io: Weighted,
+        pitch: usize,
+        relu: Option<f32>,
+    ) {
         if how == Algorithm::Plain {
             let (operands, bias, y) = self.weighted(&io);
             return self.device.plain_conv(d, operands, bias, relu.unwrap_or(1.0), (y, pitch));
