@@ -4,7 +4,7 @@
 //! there. For each `NAME.cu` there is a `NAME.rs` that checks lengths once and launches: what the kernels do is
 //! written in CUDA C++, how many blocks do it is written in Rust.
 //!
-//! The same sources run on the CPU ([`emulator`], `host/`): no change is blind for want of a device.
+//! The same sources run on the CPU (`emulator.rs`, `host/`): no change is blind for want of a device.
 
 mod arguments;
 mod device;
@@ -36,9 +36,16 @@ pub use play::Operands;
 ///
 /// # Errors
 /// When the program was built without it, or no C++ compiler is to be found.
+#[cfg(feature = "emulator")]
 pub fn emulated() -> Result<Device, String> {
-    #[cfg(feature = "emulator")]
-    return Device::emulated();
-    #[cfg(not(feature = "emulator"))]
+    Device::emulated()
+}
+
+/// The CPU as a device, for tests; in a program that was built for users there is none.
+///
+/// # Errors
+/// Always: this program was built without it.
+#[cfg(not(feature = "emulator"))]
+pub fn emulated() -> Result<Device, String> {
     Err("the emulator of CUDA kernels serves tests, and is not in this program".into())
 }

@@ -383,10 +383,14 @@ pub fn by_name(name: &str, settings: Settings) -> Result<Box<dyn Backend>, Strin
 }
 
 /// The device of the backend `cuda`, for people; or why there is none.
+#[cfg(feature = "cuda")]
 pub fn device() -> Result<String, String> {
-    #[cfg(feature = "cuda")]
-    return Cuda::device();
-    #[cfg(not(feature = "cuda"))]
+    Cuda::device()
+}
+
+/// The device of the backend `cuda`, for people; or why there is none.
+#[cfg(not(feature = "cuda"))]
+pub fn device() -> Result<String, String> {
     Err("this program was built without CUDA".into())
 }
 
