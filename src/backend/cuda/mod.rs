@@ -58,7 +58,7 @@ impl Cuda {
     /// Input, weights and bias, and where the result goes.
     fn weighted(&mut self, io: &Weighted) -> ([Span; 2], Option<Span>, Span) {
         let [x, weight] = [io.x, io.weight].map(|v| self.slots.read(v));
-        (([x, weight]), io.bias.map(|b| self.slots.read(b)), self.slots.write(io.y))
+        ([x, weight], io.bias.map(|b| self.slots.read(b)), self.slots.write(io.y))
     }
 
     /// A product with weights, its bias added, if it has one; then ReLU with a slope, if asked.
