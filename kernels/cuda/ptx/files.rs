@@ -13,7 +13,8 @@ static FILES: &Files = &[
     ("pool", &[("70", include_str!("pool.70.ptx"))]),
     ("softmax", &[("70", include_str!("softmax.70.ptx"))]),
     ("sums", &[("70", include_str!("sums.70.ptx"))]),
-    ("tensor", &[("90a", include_str!("tensor.90a.ptx"))]),
+    ("tensor_mma", &[("80", include_str!("tensor_mma.80.ptx"))]),
+    ("tensor_wgmma", &[("90a", include_str!("tensor_wgmma.90a.ptx"))]),
     ("update", &[("70", include_str!("update.70.ptx"))]),
     ("winograd", &[("70", include_str!("winograd.70.ptx"))]),
 ];
