@@ -9,7 +9,7 @@ use likenet::{Error, Result};
 pub const BACKENDS: [&str; 4] = ["auto", "cpu", "cuda", "reference"];
 
 /// The backend of that name; `auto` tells which it is.
-pub fn chosen(name: &str) -> &str {
+pub fn told(name: &str) -> &str {
     if name != "auto" {
         return name;
     }
@@ -98,7 +98,7 @@ impl From<ConvArg> for Algorithm {
 impl ComputeArgs {
     /// A backend as asked for.
     pub fn backend(&self) -> Result<Box<dyn Backend>> {
-        backend::by_name(chosen(&self.backend), self.settings()).map_err(Error::Invalid)
+        backend::by_name(told(&self.backend), self.settings()).map_err(Error::Invalid)
     }
 
     fn settings(&self) -> Settings {
@@ -115,7 +115,7 @@ impl ComputeArgs {
     /// Options of a network that is computed so.
     pub fn options(&self) -> Options {
         Options {
-            backend: chosen(&self.backend).into(),
+            backend: told(&self.backend).into(),
             threads: self.threads,
             weights: self.precision.into(),
             conv: self.conv.map(Algorithm::from),

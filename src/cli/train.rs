@@ -1,6 +1,6 @@
 //! `likenet train`
 
-use super::compute::{BACKENDS, ConvArg, chosen, threads};
+use super::compute::{BACKENDS, ConvArg, told, threads};
 use super::{Outcome, print};
 use indicatif::HumanDuration;
 use likenet::report::{Progress, Record, Writer};
@@ -103,7 +103,7 @@ pub fn train(
     }
     let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
     let options = training::Options {
-        backend: chosen(&args.backend).into(),
+        backend: told(&args.backend).into(),
         threads: args.threads,
         conv: args.conv.map(Into::into),
         weights: weights.to_vec(),
