@@ -368,7 +368,7 @@ pub fn inner(
     after: After,
     to_f32: bool,
 ) -> Plan {
-    if rows > 8 || d.channels % number.slab() != 0 {
+    if rows > 8 || !d.channels.is_multiple_of(number.slab()) {
         return conv(gpu, unit, number, d, rows, after, to_f32);
     }
     let fields = Fields::default()
