@@ -1,6 +1,6 @@
 //! `likenet train`
 
-use super::compute::{BACKENDS, ConvArg, told, threads};
+use super::compute::{BACKENDS, ConvArg, threads, told};
 use super::{Outcome, print};
 use indicatif::HumanDuration;
 use likenet::report::{Progress, Record, Writer};
