@@ -8,8 +8,8 @@
 //!
 //! Rooms import only from floors below: `shape`, `error`, `rng`, `layer` (what things are), then
 //! `tensor` and `image` (data), [`backend`] (where operations run), [`net`] (networks), [`features`]
-//! (photos through networks), [`learn`] (classifiers on features), [`faces`] (where faces are), [`data`],
-//! [`solver`] and [`report`] (what training needs), [`training`], `photos` (collected, labelled, downloaded),
+//! (photos through networks), [`learn`] (classifiers on features), [`faces`] (where faces are), [`score`] (how
+//! likable a photo is, and why), [`data`], [`solver`] and [`report`] (what training needs), [`training`], `photos` (collected, labelled, downloaded),
 //! `pipeline` (the whole study) and the program.
 
 #![forbid(unsafe_code)]
@@ -32,6 +32,7 @@ pub mod photos;
 pub mod pipeline;
 pub mod report;
 pub mod rng;
+pub mod score;
 pub mod shape;
 pub mod solver;
 pub mod tensor;

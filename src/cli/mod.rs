@@ -11,6 +11,7 @@ mod finetune;
 mod learn;
 mod net;
 mod photos;
+mod score;
 #[cfg(feature = "study")]
 mod simulate;
 #[cfg(feature = "study")]
@@ -57,12 +58,17 @@ enum Command {
     /// Writes a table of a study as CSV, JSONL or Parquet
     #[cfg(feature = "study")]
     Export(study::ExportArgs),
+    /// Puts what a study learned into one file, which judges photos anywhere
+    #[cfg(feature = "study")]
+    Pack(study::PackArgs),
     /// Deletes a person from a study: photos, files, everything made from them
     #[cfg(feature = "study")]
     Forget(study::ForgetArgs),
     /// Serves a simulated photo network on this machine
     #[cfg(feature = "study")]
     Simulate(simulate::Args),
+    /// Says how likable photos are, best first
+    Score(score::Args),
     /// Says what is on photos
     Classify(classify::Args),
     /// Writes the activations of any blob for many photos
@@ -124,9 +130,12 @@ pub fn main() -> ExitCode {
         #[cfg(feature = "study")]
         Command::Export(args) => study::export_table(&args),
         #[cfg(feature = "study")]
+        Command::Pack(args) => study::pack(&args),
+        #[cfg(feature = "study")]
         Command::Forget(args) => study::forget_user(&args),
         #[cfg(feature = "study")]
         Command::Simulate(args) => simulate::run(&args),
+        Command::Score(args) => score::run(&args),
         Command::Classify(args) => classify::run(&args),
         Command::Features(args) => features::run(&args),
         Command::Finetune(args) => finetune::run(&args),
