@@ -36,5 +36,7 @@ pub mod shape;
 pub mod solver;
 pub mod tensor;
 pub mod training;
+#[cfg(feature = "web")]
+pub mod web;
 
 pub use error::{Error, Result};

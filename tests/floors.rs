@@ -15,7 +15,7 @@ const FLOORS: [&[&str]; 12] = [
     &["photos"],
     &["bench", "report"],
     &["training"],
-    &["pipeline"],
+    &["pipeline", "web"],
     &["cli", "main", "lib"],
 ];
 
