@@ -11,6 +11,8 @@ mod finetune;
 mod learn;
 mod net;
 mod photos;
+#[cfg(feature = "web")]
+mod serve;
 #[cfg(feature = "study")]
 mod simulate;
 #[cfg(feature = "study")]
@@ -63,6 +65,9 @@ enum Command {
     /// Serves a simulated photo network on this machine
     #[cfg(feature = "study")]
     Simulate(simulate::Args),
+    /// Serves a page that scores photos, and its API
+    #[cfg(feature = "web")]
+    Serve(serve::Args),
     /// Says what is on photos
     Classify(classify::Args),
     /// Writes the activations of any blob for many photos
@@ -127,6 +132,8 @@ pub fn main() -> ExitCode {
         Command::Forget(args) => study::forget_user(&args),
         #[cfg(feature = "study")]
         Command::Simulate(args) => simulate::run(&args),
+        #[cfg(feature = "web")]
+        Command::Serve(args) => serve::run(&args),
         Command::Classify(args) => classify::run(&args),
         Command::Features(args) => features::run(&args),
         Command::Finetune(args) => finetune::run(&args),

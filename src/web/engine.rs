@@ -66,7 +66,7 @@ pub struct Alike {
     pub caption: String,
 }
 
-/// What an engine has learnt.
+/// What an engine has learnt; what is not known is empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct About {
     /// The model's name.
@@ -79,4 +79,8 @@ pub struct About {
     pub photos: usize,
     /// When it learnt.
     pub date: String,
+    /// How well it judged photos that it had not seen, in words.
+    pub quality: String,
+    /// What must be known before all else, such as that it learnt from drawn photos.
+    pub caveat: String,
 }

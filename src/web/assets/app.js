@@ -234,7 +234,9 @@ byId("clear").addEventListener("click", () => {
 fetch("/api/v1/about").then((response) => response.json()).then(({ model, limits }) => {
   state.limits = limits;
   byId("url-form").hidden = !limits.urls;
-  const learnt = model.photos ? `${model.photos.toLocaleString("en")} photos${model.trained_on ? ` (${model.trained_on})` : ""}` : model.trained_on;
-  const made = [`Model ${model.model}`, model.features && `looks at ${model.features}`, learnt && `learnt from ${learnt}`, model.date].filter(Boolean);
-  byId("about").prepend(`${made.join(", ")}. `);
+  const from = [model.photos && `${model.photos.toLocaleString("en")} photos`, model.trained_on].filter(Boolean).join(", ");
+  const facts = [model.model && `Model: ${model.model}`, model.features, from && `learnt from ${from}`, model.quality, model.date];
+  byId("about").prepend(`${facts.filter(Boolean).join("; ")}. `);
+  byId("caveat").textContent = model.caveat;
+  byId("caveat").hidden = !model.caveat;
 }).catch(() => say("The server cannot be reached.", true));
