@@ -37,5 +37,7 @@ pub mod shape;
 pub mod solver;
 pub mod tensor;
 pub mod training;
+#[cfg(feature = "web")]
+pub mod web;
 
 pub use error::{Error, Result};

@@ -12,6 +12,8 @@ mod learn;
 mod net;
 mod photos;
 mod score;
+#[cfg(feature = "web")]
+mod serve;
 #[cfg(feature = "study")]
 mod simulate;
 #[cfg(feature = "study")]
@@ -69,6 +71,9 @@ enum Command {
     Simulate(simulate::Args),
     /// Says how likable photos are, best first
     Score(score::Args),
+    /// Serves a page that scores photos, and its API
+    #[cfg(feature = "web")]
+    Serve(serve::Args),
     /// Says what is on photos
     Classify(classify::Args),
     /// Writes the activations of any blob for many photos
@@ -136,6 +141,8 @@ pub fn main() -> ExitCode {
         #[cfg(feature = "study")]
         Command::Simulate(args) => simulate::run(&args),
         Command::Score(args) => score::run(&args),
+        #[cfg(feature = "web")]
+        Command::Serve(args) => serve::run(&args),
         Command::Classify(args) => classify::run(&args),
         Command::Features(args) => features::run(&args),
         Command::Finetune(args) => finetune::run(&args),
