@@ -96,6 +96,14 @@ impl Args {
         }
     }
 
+    /// The log that is followed.
+    fn training(&self) -> Result<Option<PathBuf>> {
+        match (&self.training, &self.study) {
+            (None, Some(config)) => Ok(Some(pipeline::training_log(&Project::look(config)?))),
+            (training, _) => Ok(training.clone()),
+        }
+    }
+
     fn settings(&self) -> Result<Settings> {
         let defaults = Settings::default();
         let large = |_| Error::Invalid(format!("--max-bytes {}: memory has no such size", self.max_bytes));
@@ -109,6 +117,7 @@ impl Args {
             max_pixels: self.max_pixels,
             threads: self.threads.unwrap_or(defaults.threads),
             queue: self.queue,
+            training: self.training()?,
             ..defaults
         })
     }

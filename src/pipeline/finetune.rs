@@ -31,6 +31,11 @@ pub(super) const FOLDER: &str = "finetune";
 /// What the network says of the test photos, until it is in the store.
 const SCORES: &str = "finetune/scores.safetensors";
 
+/// The log of a study's training.
+pub fn training_log(project: &Project) -> PathBuf {
+    project.file(FOLDER).join("log.jsonl")
+}
+
 pub(super) fn finetune(project: &mut Project, watch: &dyn Watch) -> Result<String> {
     project.store.change(|db| {
         db.execute("DELETE FROM scores WHERE model = ?1", [NAME])?;
@@ -139,9 +144,10 @@ fn train(
         trainer.resume(state)?;
     }
     watch.begin("iterations", Some(iterations as u64));
-    let (mut writer, mut records) = Writer::open(&folder.join("log.jsonl"), trainer.iter())?;
+    let log = training_log(project);
+    let (mut writer, mut records) = Writer::open(&log, trainer.iter())?;
     let mut last = state;
-    let live = live::beside(&folder.join("log.jsonl"));
+    let live = live::beside(&log);
     let plan = Plan { look: Some(Duration::from_secs(live::OFTEN)), ..Plan::default() };
     trainer.run(plan, &mut |event| {
         let record = match event {

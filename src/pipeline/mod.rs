@@ -31,6 +31,7 @@ mod truth;
 
 pub use config::{Config, TEMPLATE};
 pub use demo::{Demo, demo};
+pub use finetune::training_log;
 pub use filter::{FilterResult, Sorted, train as train_filter};
 pub use pack::pack;
 pub use project::Project;

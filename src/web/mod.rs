@@ -27,6 +27,7 @@ mod routes;
 mod server;
 mod settings;
 mod stalled;
+mod training;
 
 pub use engine::{About, Alike, Engine, Explanation, Map, Score};
 pub use server::Server;

@@ -4,6 +4,7 @@ use super::api;
 use super::guard::guard;
 use super::refusal::Refusal;
 use super::server::Shared;
+use super::training::training;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::middleware::from_fn_with_state;
@@ -14,7 +15,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// The page's files: path, type, content.
-const FILES: [(&str, &str, &str); 9] = [
+const FILES: [(&str, &str, &str); 12] = [
     ("/", "text/html; charset=utf-8", include_str!("assets/index.html")),
     ("/style.css", "text/css; charset=utf-8", include_str!("assets/style.css")),
     ("/app.js", "text/javascript; charset=utf-8", include_str!("assets/app.js")),
@@ -22,12 +23,16 @@ const FILES: [(&str, &str, &str); 9] = [
     ("/detail.js", "text/javascript; charset=utf-8", include_str!("assets/detail.js")),
     ("/overlay.js", "text/javascript; charset=utf-8", include_str!("assets/overlay.js")),
     ("/words.js", "text/javascript; charset=utf-8", include_str!("assets/words.js")),
+    ("/train", "text/html; charset=utf-8", include_str!("assets/train.html")),
+    ("/train.js", "text/javascript; charset=utf-8", include_str!("assets/train.js")),
+    ("/curves.js", "text/javascript; charset=utf-8", include_str!("assets/curves.js")),
     ("/icon.svg", "image/svg+xml", include_str!("assets/icon.svg")),
     ("/api/v1/openapi.json", "application/json", include_str!("assets/openapi.json")),
 ];
 
 /// What is not a file.
-const CALLS: [&str; 4] = ["/api/v1/score", "/api/v1/about", "/healthz", "/metrics"];
+const CALLS: [&str; 5] =
+    ["/api/v1/score", "/api/v1/about", "/api/v1/training", "/healthz", "/metrics"];
 
 /// The name of a path among the metrics: there are only so many, whatever is asked for.
 pub(super) fn label(path: &str) -> &'static str {
@@ -44,6 +49,7 @@ pub(super) fn routes(shared: Arc<Shared>) -> Router {
     router
         .route("/api/v1/score", post(api::score))
         .route("/api/v1/about", get(about))
+        .route("/api/v1/training", get(training))
         .route("/healthz", get(health))
         .route("/metrics", get(metrics))
         .method_not_allowed_fallback(wrong_method)
@@ -69,6 +75,7 @@ async fn about(State(shared): State<Arc<Shared>>) -> Json<Value> {
             "explained": shared.explained.all(),
             "urls": shared.fetcher.is_some(),
         },
+        "training": settings.training.is_some(),
         "version": env!("CARGO_PKG_VERSION"),
     }))
 }

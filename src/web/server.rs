@@ -46,6 +46,8 @@ pub(super) struct Shared {
     /// Nothing where URLs are not fetched.
     pub fetcher: Option<Fetcher>,
     pub metrics: Arc<Metrics>,
+    /// Turns true when answers without an end are to end.
+    pub stop: watch::Receiver<bool>,
     connections: Arc<Semaphore>,
 }
 
@@ -73,8 +75,8 @@ impl Server {
         let taken = |e: std::io::Error| Error::Invalid(format!("{wanted}: {e}"));
         let listener = runtime.block_on(TcpListener::bind(wanted)).map_err(taken)?;
         let address = listener.local_addr().map_err(taken)?;
-        let shared = Arc::new(Shared::new(settings, scores, explains)?);
         let (stop, stopped) = watch::channel(false);
+        let shared = Arc::new(Shared::new(settings, scores, explains, stopped.clone())?);
         runtime.spawn(accept(listener, routes(shared.clone()), shared.clone(), stopped));
         Ok(Self { shared, address, stop, runtime })
     }
@@ -106,7 +108,12 @@ impl Server {
 }
 
 impl Shared {
-    fn new(settings: Settings, scores: Box<dyn Engine>, explains: Box<dyn Engine>) -> Result<Self> {
+    fn new(
+        settings: Settings,
+        scores: Box<dyn Engine>,
+        explains: Box<dyn Engine>,
+        stop: watch::Receiver<bool>,
+    ) -> Result<Self> {
         let metrics = Arc::new(Metrics::default());
         let (gate, patience) = (Gate::new(settings.queue), settings.patience.score);
         let bodies = Budget::new(BODIES.max(settings.max_bytes as u64));
@@ -124,6 +131,7 @@ impl Shared {
             bodies,
             fetcher,
             metrics,
+            stop,
             connections: Arc::new(Semaphore::new(settings.connections)),
             settings,
         })

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// How a server is set up. The defaults are those of `likenet serve`.
@@ -27,6 +28,8 @@ pub struct Settings {
     pub queue: usize,
     /// Connections at once.
     pub connections: usize,
+    /// The log of a training that is followed.
+    pub training: Option<PathBuf>,
     /// How long others are waited for.
     pub patience: Patience,
 }
@@ -78,6 +81,7 @@ impl Default for Settings {
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             queue: 256,
             connections: 1024,
+            training: None,
             patience: Patience::default(),
         }
     }
