@@ -3,8 +3,10 @@
 use super::score::likability;
 use super::{Outcome, print};
 use likenet::pipeline::{self, Project};
-use likenet::score::{Judge, Likability};
-use likenet::web::{Server, Settings};
+use likenet::inside::Model;
+use likenet::net::trained;
+use likenet::score::{Judge, Likability, Purpose};
+use likenet::web::{Engines, Server, Settings};
 use likenet::{Error, Result};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
@@ -61,8 +63,12 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Result<Outcome> {
     let likability = args.likability()?;
-    let scores = Box::new(Judge::new(likability.clone())?);
-    let server = Server::begin(args.settings()?, scores, Box::new(Judge::new(likability)?))?;
+    let engines = Engines {
+        scores: Box::new(Judge::new(likability.clone())?),
+        inside: Some(inside(&likability)?),
+        explains: Box::new(Judge::new(likability)?),
+    };
+    let server = Server::begin(args.settings()?, engines)?;
     // Begun before anybody is told that it serves: who sends a signal then is heard.
     let (told, stop) = channel();
     let mut before = false;
@@ -121,6 +127,13 @@ impl Args {
             ..defaults
         })
     }
+}
+
+/// The network of a likability, to be looked into.
+fn inside(likability: &Likability) -> Result<Model> {
+    let loaded = likability.load_network(vec![], 1, Purpose::Everything)?;
+    let names = trained(&likability.network.name).map_or("", |own| own.labels);
+    Model::new(loaded.net, loaded.classifier, names.lines().map(String::from).collect())
 }
 
 /// Reads 300, 20MB, 50M, 1.5GB, 64KiB.

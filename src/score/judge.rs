@@ -1,17 +1,15 @@
 //! A likability at work. Flows in: decoded photos. Flows out: verdicts, and reasons for them.
 
 use super::gallery::Alike;
-use super::likability::{About, Likability};
-use super::network::{Loaded, Network, Purpose};
+use super::likability::{About, Likability, with_file};
+use super::network::{Loaded, Purpose};
 use super::reasons::{Map, occlusion, products};
 use crate::error::{Error, Result};
 use crate::faces::{Detector, Face, Search};
 use crate::image::{self, Picture, Size, centre_crop, resize};
 use crate::learn::model::{Classifier, Model};
 use crate::learn::{Layout, Matrix};
-use crate::net::trained;
 use rayon::prelude::*;
-use std::path::Path;
 
 /// Photos that go through the network at a time.
 const BATCH: usize = 32;
@@ -74,7 +72,7 @@ impl Judge {
             let why = "the classifier has no calibrated probabilities: learn it with `likenet run`";
             return Err(Error::Invalid(why.into()));
         }
-        let eye = load(&likability, |n| n.load(vec![blob.clone()], BATCH, Purpose::Features))?;
+        let eye = likability.load_network(vec![blob.clone()], BATCH, Purpose::Features)?;
         let (got, want) = (eye.net.blob_shape(&blob)?.count() / BATCH, likability.classifier.columns());
         if got != want {
             return Err(Error::Invalid(format!(
@@ -149,7 +147,7 @@ impl Judge {
             slopes.iter_mut().zip(&standard.scale).for_each(|(w, scale)| *w /= *scale as f32);
         }
         if self.slope.is_none() {
-            self.slope = Some(load(&self.likability, |n| n.load(vec![], 1, Purpose::Gradients))?);
+            self.slope = Some(self.likability.load_network(vec![], 1, Purpose::Gradients)?);
         }
         let Some(loaded) = &mut self.slope else { return Ok(None) };
         loaded.forward(crop)?;
@@ -168,22 +166,6 @@ pub fn scale(model: &Model, features: &mut [f32]) {
     if let Some(standard) = &model.standard {
         standard.apply(features);
     }
-}
-
-/// Loads a likability's network from what it holds.
-fn load(likability: &Likability, with: impl Fn(&Network) -> Result<Loaded>) -> Result<Loaded> {
-    let own = || trained(&likability.network.name).map(|t| t.weights);
-    let weights = likability.weights.as_deref().or_else(own).unwrap_or_default();
-    with_file(weights, |path| with(&Network { weights: path.into(), ..likability.network.clone() }))
-}
-
-/// Lends bytes as a file, which is gone afterwards: what is read of it is mapped or copied by then.
-fn with_file<T>(bytes: &[u8], read: impl FnOnce(&Path) -> Result<T>) -> Result<T> {
-    let folder = tempfile::tempdir().map_err(Error::io(&std::env::temp_dir()))?;
-    // The ending tells which kind of weights it is; cascades are told apart by their first bytes.
-    let path = folder.path().join("likability.safetensors");
-    std::fs::write(&path, bytes).map_err(Error::io(&path))?;
-    read(&path)
 }
 
 fn prepared(eye: &image::Classifier, photo: &Picture) -> Result<Vec<f32>> {

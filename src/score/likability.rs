@@ -2,7 +2,7 @@
 //! from. Flows out: a file that needs no other; and back, whatever the file holds, all of it or an error.
 
 use super::gallery::{Gallery, Specimen};
-use super::network::Network;
+use super::network::{Loaded, Network, Purpose};
 use crate::error::{Error, Result};
 use crate::learn::model::Model;
 use crate::net::trained;
@@ -65,6 +65,15 @@ impl Likability {
     pub fn load(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(Error::io(path))?;
         Self::decode(&bytes).map_err(|problem| damaged(path, &problem))
+    }
+
+    /// Loads its network, for batches of that many rows; `blobs` can be read after a pass.
+    pub fn load_network(&self, blobs: Vec<String>, batch: usize, purpose: Purpose) -> Result<Loaded> {
+        let own = || trained(&self.network.name).map(|own| own.weights);
+        let weights = self.weights.as_deref().or_else(own).unwrap_or_default();
+        with_file(weights, |path| {
+            Network { weights: path.into(), ..self.network.clone() }.load(blobs, batch, purpose)
+        })
     }
 
     /// Its bytes.
@@ -142,6 +151,15 @@ impl Likability {
             about,
         })
     }
+}
+
+/// Lends bytes as a file, which is gone afterwards: what is read of it is mapped or copied by then.
+pub(super) fn with_file<T>(bytes: &[u8], read: impl FnOnce(&Path) -> Result<T>) -> Result<T> {
+    let folder = tempfile::tempdir().map_err(Error::io(&std::env::temp_dir()))?;
+    // The ending tells which kind of weights it is; cascades are told apart by their first bytes.
+    let path = folder.path().join("likability.safetensors");
+    std::fs::write(&path, bytes).map_err(Error::io(&path))?;
+    read(&path)
 }
 
 /// So many finite numbers.

@@ -28,6 +28,8 @@ pub struct Network {
 pub enum Purpose {
     /// Some blobs of many photos.
     Features,
+    /// Every blob of one photo.
+    Everything,
     /// The gradient of its input, too.
     Gradients,
 }
@@ -49,6 +51,7 @@ impl Network {
     pub fn load(&self, blobs: Vec<String>, batch: usize, purpose: Purpose) -> Result<Loaded> {
         let keep = match purpose {
             Purpose::Features => Keep::Named(blobs),
+            Purpose::Everything => Keep::All,
             Purpose::Gradients => Keep::Training,
         };
         let input_gradients = purpose == Purpose::Gradients;

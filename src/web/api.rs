@@ -164,6 +164,20 @@ async fn photos(
     }
 }
 
+/// The files of a form, with their names, and the memory that they hold: no URLs.
+pub(super) async fn files_of(
+    shared: &Shared,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<(Vec<(Option<String>, Bytes)>, Held), Refusal> {
+    let (photos, held) = photos(shared, headers, body).await?;
+    let file = |photo: Photo| match photo.source {
+        Source::File(bytes) => Ok((photo.name, bytes)),
+        Source::Url(_) => Err(Refusal::bad("no_file", "send the photo itself, as a form")),
+    };
+    Ok((photos.into_iter().map(file).collect::<Result<_, _>>()?, held))
+}
+
 fn is_json(kind: &str) -> bool {
     kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
 }

@@ -5,7 +5,18 @@
 use crate::error::Result;
 use crate::faces::Face;
 use crate::image::Picture;
+use crate::inside::Model;
 use crate::score::{self, Judge, Verdict};
+
+/// All that work for a server. Two engines of one model: explanations, which take long, do not hold up scores.
+pub struct Engines {
+    /// Scores photos.
+    pub scores: Box<dyn Engine>,
+    /// Says why.
+    pub explains: Box<dyn Engine>,
+    /// The network that may be looked into, if any.
+    pub inside: Option<Model>,
+}
 
 /// Scores photos. Each engine lives on one thread of its own, so it need not be shared.
 pub trait Engine: Send {

@@ -20,6 +20,7 @@ mod decode;
 mod engine;
 mod fetch;
 mod guard;
+mod inside;
 mod metrics;
 mod multipart;
 mod refusal;
@@ -29,6 +30,6 @@ mod settings;
 mod stalled;
 mod training;
 
-pub use engine::{About, Alike, Engine, Explanation, Map, Score};
+pub use engine::{About, Alike, Engine, Engines, Explanation, Map, Score};
 pub use server::Server;
 pub use settings::{Patience, Settings};

@@ -2,6 +2,7 @@
 
 use super::api;
 use super::guard::guard;
+use super::inside::walk;
 use super::refusal::Refusal;
 use super::server::Shared;
 use super::training::training;
@@ -15,7 +16,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// The page's files: path, type, content.
-const FILES: [(&str, &str, &str); 12] = [
+const FILES: [(&str, &str, &str); 13] = [
     ("/", "text/html; charset=utf-8", include_str!("assets/index.html")),
     ("/style.css", "text/css; charset=utf-8", include_str!("assets/style.css")),
     ("/app.js", "text/javascript; charset=utf-8", include_str!("assets/app.js")),
@@ -26,13 +27,17 @@ const FILES: [(&str, &str, &str); 12] = [
     ("/train", "text/html; charset=utf-8", include_str!("assets/train.html")),
     ("/train.js", "text/javascript; charset=utf-8", include_str!("assets/train.js")),
     ("/curves.js", "text/javascript; charset=utf-8", include_str!("assets/curves.js")),
+    ("/inside.js", "text/javascript; charset=utf-8", include_str!("assets/inside.js")),
     ("/icon.svg", "image/svg+xml", include_str!("assets/icon.svg")),
     ("/api/v1/openapi.json", "application/json", include_str!("assets/openapi.json")),
 ];
 
+/// The page whose form leads into the network.
+const INSIDE: &str = include_str!("assets/inside.html");
+
 /// What is not a file.
-const CALLS: [&str; 5] =
-    ["/api/v1/score", "/api/v1/about", "/api/v1/training", "/healthz", "/metrics"];
+const CALLS: [&str; 6] =
+    ["/api/v1/score", "/api/v1/about", "/api/v1/training", "/inside", "/healthz", "/metrics"];
 
 /// The name of a path among the metrics: there are only so many, whatever is asked for.
 pub(super) fn label(path: &str) -> &'static str {
@@ -48,6 +53,7 @@ pub(super) fn routes(shared: Arc<Shared>) -> Router {
     }
     router
         .route("/api/v1/score", post(api::score))
+        .route("/inside", file("text/html; charset=utf-8", INSIDE).post(walk))
         .route("/api/v1/about", get(about))
         .route("/api/v1/training", get(training))
         .route("/healthz", get(health))

@@ -4,8 +4,9 @@ use super::batch::{Gate, Lane, explaining, scoring};
 use super::body::Budget;
 use super::connection::{serve, turn_away};
 use super::decode::Decoder;
-use super::engine::{About, Engine, Explanation, Score};
+use super::engine::{About, Engines, Explanation, Score};
 use super::fetch::Fetcher;
+use super::inside::Inside;
 use super::metrics::{Metrics, Now};
 use super::routes::routes;
 use super::settings::Settings;
@@ -46,6 +47,8 @@ pub(super) struct Shared {
     /// Nothing where URLs are not fetched.
     pub fetcher: Option<Fetcher>,
     pub metrics: Arc<Metrics>,
+    /// The network that may be looked into.
+    pub inside: Option<Inside>,
     /// Turns true when answers without an end are to end.
     pub stop: watch::Receiver<bool>,
     connections: Arc<Semaphore>,
@@ -60,14 +63,10 @@ pub struct Server {
 }
 
 impl Server {
-    /// Begins to serve. Two engines of one model: explanations, which take long, do not hold up scores.
+    /// Begins to serve.
     ///
     /// Fails where the port is taken, and where a bound is 0.
-    pub fn begin(
-        settings: Settings,
-        scores: Box<dyn Engine>,
-        explains: Box<dyn Engine>,
-    ) -> Result<Self> {
+    pub fn begin(settings: Settings, engines: Engines) -> Result<Self> {
         settings.check()?;
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.map_err(|e| Error::Invalid(format!("no threads for the network: {e}")))?;
@@ -76,7 +75,7 @@ impl Server {
         let listener = runtime.block_on(TcpListener::bind(wanted)).map_err(taken)?;
         let address = listener.local_addr().map_err(taken)?;
         let (stop, stopped) = watch::channel(false);
-        let shared = Arc::new(Shared::new(settings, scores, explains, stopped.clone())?);
+        let shared = Arc::new(Shared::new(settings, engines, stopped.clone())?);
         runtime.spawn(accept(listener, routes(shared.clone()), shared.clone(), stopped));
         Ok(Self { shared, address, stop, runtime })
     }
@@ -108,12 +107,8 @@ impl Server {
 }
 
 impl Shared {
-    fn new(
-        settings: Settings,
-        scores: Box<dyn Engine>,
-        explains: Box<dyn Engine>,
-        stop: watch::Receiver<bool>,
-    ) -> Result<Self> {
+    fn new(settings: Settings, engines: Engines, stop: watch::Receiver<bool>) -> Result<Self> {
+        let Engines { scores, explains, inside } = engines;
         let metrics = Arc::new(Metrics::default());
         let (gate, patience) = (Gate::new(settings.queue), settings.patience.score);
         let bodies = Budget::new(BODIES.max(settings.max_bytes as u64));
@@ -131,6 +126,7 @@ impl Shared {
             bodies,
             fetcher,
             metrics,
+            inside: inside.map(Inside::new),
             stop,
             connections: Arc::new(Semaphore::new(settings.connections)),
             settings,

@@ -6,7 +6,7 @@ use likenet::Result;
 use likenet::faces::{Face, Rect};
 use likenet::image::{Picture, Size};
 use likenet::report::{encode_jpeg, encode_png};
-use likenet::web::{About, Alike, Engine, Explanation, Map, Patience, Score, Server, Settings};
+use likenet::web::{About, Alike, Engine, Engines, Explanation, Map, Patience, Score, Server, Settings};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex};
@@ -67,7 +67,8 @@ pub fn settings() -> Settings {
 }
 
 pub fn begin(settings: Settings, engine: Red) -> Server {
-    Server::begin(settings, Box::new(engine.clone()), Box::new(engine)).expect("a server")
+    let engines = Engines { scores: Box::new(engine.clone()), explains: Box::new(engine), inside: None };
+    Server::begin(settings, engines).expect("a server")
 }
 
 /// A photo of one colour.
