@@ -59,7 +59,7 @@ impl Decoder {
         let needed = self.apart(move || Ok(pixels(&file))).await?;
         let needed = needed.min(limits.max_pixels).saturating_mul(BYTES_A_PIXEL);
         let mut held = self.budget.wait(needed, self.memory).await;
-        let picture = self.apart(move || Ok(decode_bytes("the photo", &bytes, &limits)?)).await?;
+        let picture = self.apart(move || Ok(decode_bytes("The photo", &bytes, &limits)?)).await?;
         held.shrink(picture.data.len());
         Ok(Decoded { picture, held })
     }

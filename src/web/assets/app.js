@@ -113,6 +113,7 @@ function render() {
   const failed = state.photos.filter((photo) => photo.error);
   const waiting = state.photos.filter((photo) => !photo.result && !photo.error);
   byId("results").hidden = state.photos.length === 0;
+  document.body.classList.toggle("busy", state.photos.length > 0);
   byId("results-title").textContent = ranked.length > 1 ? "Ranking" : "Result";
   byId("verdict").textContent = verdict(ranked);
   const list = byId("ranking");
@@ -152,7 +153,11 @@ function entry(photo, place) {
     box.type = "button";
     box.photo = photo;
     box.setAttribute("aria-current", String(photo === state.chosen));
-    box.addEventListener("click", () => choose(photo));
+    box.addEventListener("click", () => {
+      choose(photo);
+      // Where the ranking stands above the photo, the photo may be out of sight.
+      if (matchMedia("(max-width: 52rem)").matches) byId("detail").scrollIntoView();
+    });
     const mini = part("span", "mini");
     const fill = part("span", "");
     fill.style.width = `${100 * photo.result.probability}%`;
