@@ -10,7 +10,7 @@
 //! `tensor` and `image` (data), [`backend`] (where operations run), [`net`] (networks), [`features`]
 //! (photos through networks), [`learn`] (classifiers on features), [`faces`] (where faces are), [`data`],
 //! [`solver`] and [`report`] (what training needs), [`training`], `photos` (collected, labelled, downloaded),
-//! `pipeline` (the whole study) and the program.
+//! `pipeline` (the whole study), `inside` (pages that look into a network) and the program.
 
 #![forbid(unsafe_code)]
 
@@ -23,6 +23,8 @@ pub mod faces;
 pub mod features;
 pub mod feed;
 pub mod image;
+#[cfg(feature = "inside")]
+pub mod inside;
 pub mod layer;
 pub mod learn;
 pub mod net;

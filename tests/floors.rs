@@ -14,7 +14,7 @@ const FLOORS: [&[&str]; 12] = [
     &["faces"],
     &["photos"],
     &["bench", "report"],
-    &["training"],
+    &["inside", "training"],
     &["pipeline"],
     &["cli", "main", "lib"],
 ];
