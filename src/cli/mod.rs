@@ -5,6 +5,8 @@ mod classify;
 mod compute;
 #[cfg(feature = "plots")]
 mod curves;
+#[cfg(feature = "inside")]
+mod explain;
 mod faces;
 mod features;
 mod finetune;
@@ -76,6 +78,9 @@ enum Command {
     Serve(serve::Args),
     /// Says what is on photos
     Classify(classify::Args),
+    /// Writes a page that shows a photo in every layer of a network, with all its numbers
+    #[cfg(feature = "inside")]
+    Explain(Box<explain::Args>),
     /// Writes the activations of any blob for many photos
     Features(features::Args),
     /// Teaches a trained network to tell classes of your photos apart
@@ -144,6 +149,8 @@ pub fn main() -> ExitCode {
         #[cfg(feature = "web")]
         Command::Serve(args) => serve::run(&args),
         Command::Classify(args) => classify::run(&args),
+        #[cfg(feature = "inside")]
+        Command::Explain(args) => explain::run(*args),
         Command::Features(args) => features::run(&args),
         Command::Finetune(args) => finetune::run(&args),
         Command::Train(args) => train::run(&args),
