@@ -83,7 +83,7 @@ pub(super) fn extract(project: &mut Project, watch: &dyn Watch) -> Result<String
 
 /// What a classifier of people says of each photo.
 fn people(project: &mut Project, all: &[Photo], model: &Model, blob: &str) -> Result<String> {
-    let (table, of) = Features::read(project, blob)?.of(project, all, false)?;
+    let (table, of) = Features::read(project, blob)?.of(all, false)?;
     let rows: Vec<u32> = (0..of.len() as u32).collect();
     let scores = model.scores(&table.matrix, &rows)?;
     let mut kept = 0;

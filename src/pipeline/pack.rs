@@ -91,7 +91,7 @@ fn gallery(
     if chosen.is_empty() {
         return Ok(gallery);
     }
-    let (table, of) = Features::read(project, blob)?.of(project, &chosen, false)?;
+    let (table, of) = Features::read(project, blob)?.of(&chosen, false)?;
     let files = paths(project, &chosen);
     let thumbnails: Vec<Vec<u8>> = of
         .par_iter()

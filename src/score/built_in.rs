@@ -2,7 +2,7 @@
 
 use super::likability::Likability;
 
-/// What `likenet demo` learned with its defaults, packed by `likenet pack --photos 200`: from drawn photos with
+/// What `likenet demo` learned with its defaults, packed by `likenet pack --photos 120`: from drawn photos with
 /// made-up likes.
 const BUILT_IN: &[u8] = include_bytes!("built_in.safetensors");
 
