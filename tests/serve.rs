@@ -208,7 +208,7 @@ fn every_answer_has_the_headers() {
     };
     let mut loaded = names(&page, "src=\"");
     loaded.extend(names(&page, "rel=\"stylesheet\" href=\""));
-    loaded.extend(names(&script, "from \".").into_iter());
+    loaded.extend(names(&script, "from \"."));
     assert!(loaded.len() >= 6, "{loaded:?}");
     for path in loaded {
         assert_eq!(get(address, &path).status, 200, "{path}");
