@@ -2,9 +2,9 @@
 
 #![cfg(feature = "web")]
 
-mod web;
 #[path = "web/schema.rs"]
 mod schema;
+mod web;
 
 use likenet::web::{Patience, Settings};
 use serde_json::{Value, json};
@@ -13,7 +13,10 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use web::{Answer, FORM, Red, begin, connect, form, get, photos, png, png_header, post, receive, request, send, settings, url};
+use web::{
+    Answer, FORM, Red, begin, connect, form, get, photos, png, png_header, post, receive, request,
+    send, settings, url,
+};
 
 /// Fails where an answer is not as the interface's description says.
 fn described(api: &Value, method: &str, path: &str, answer: &Answer) {
@@ -49,7 +52,10 @@ fn photos_are_scored_and_ranked_as_described() {
     assert_eq!(numbers("probability"), [&json!(0.2), &json!(0.8)]);
     assert_eq!(numbers("rank"), [2, 1]);
     assert_eq!(numbers("name"), ["a.png", "b.png"]);
-    assert_eq!((numbers("width"), numbers("height")), ([&json!(20), &json!(7)], [&json!(10), &json!(9)]));
+    assert_eq!(
+        (numbers("width"), numbers("height")),
+        ([&json!(20), &json!(7)], [&json!(10), &json!(9)])
+    );
     let face = json!({ "x": 1.0, "y": 2.0, "width": 3.0, "height": 4.0, "confidence": 0.5 });
     assert_eq!(results[0]["faces"], json!([face]));
     assert!(results[0].get("explanation").is_none() && results[0].get("preview").is_none());
@@ -57,13 +63,20 @@ fn photos_are_scored_and_ranked_as_described() {
     let answer = photos(address, "?explain=1&preview=1", &[("a.png", &dark)]);
     described(&api, "post", "/api/v1/score", &answer);
     let result = &answer.json()["results"][0];
-    assert_eq!(result["explanation"]["occlusion"]["values"], json!([0.5, -0.25, 0.0, 1e-4, -1.0, 0.125]));
+    assert_eq!(
+        result["explanation"]["occlusion"]["values"],
+        json!([0.5, -0.25, 0.0, 1e-4, -1.0, 0.125])
+    );
     assert_eq!(result["explanation"]["alike"][0]["similarity"], json!(0.75));
     assert!(result["preview"].is_string());
 
     // One broken photo spoils no other, nor does one that the engine refuses.
     let narrow = png(1, 5, 9);
-    let answer = photos(address, "", &[("x", b"no photo"), ("narrow", &narrow), ("a", &dark), ("cut", &light[..60])]);
+    let answer = photos(
+        address,
+        "",
+        &[("x", b"no photo"), ("narrow", &narrow), ("a", &dark), ("cut", &light[..60])],
+    );
     described(&api, "post", "/api/v1/score", &answer);
     let json = answer.json();
     let codes: Vec<_> = (0..4).map(|i| json["results"][i]["error"]["code"].as_str()).collect();
@@ -87,7 +100,8 @@ fn photos_are_scored_and_ranked_as_described() {
 fn the_exif_orientation_is_honoured() {
     let server = begin(settings(), Red::default());
     let jpeg = likenet::report::encode_jpeg(&web::plain(40, 20, 99), 90).expect("a file");
-    let exif = b"\xFF\xE1\0\x22Exif\0\0MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
+    let exif =
+        b"\xFF\xE1\0\x22Exif\0\0MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
     let turned = [&jpeg[..2], exif, &jpeg[2..]].concat();
     let result = &photos(server.address(), "", &[("turned.jpg", &turned)]).json()["results"][0];
     assert_eq!((&result["width"], &result["height"]), (&json!(20), &json!(40)));
@@ -100,7 +114,8 @@ fn refusals_have_their_status_and_are_described() {
     let (address, api) = (server.address(), api(server.address()));
     let good = png(8, 8, 8);
     let part = form(&[("a", &good)]);
-    let field = String::from_utf8_lossy(&form(&[("a", b"x")])).replace("name=\"photo\"", "name=\"foto\"");
+    let field =
+        String::from_utf8_lossy(&form(&[("a", b"x")])).replace("name=\"photo\"", "name=\"foto\"");
     let many: Vec<(&str, &[u8])> = vec![("a", &good); 65];
     let nine: Vec<(&str, &[u8])> = vec![("a", &good); 9];
     let cases: Vec<(Answer, u16, &str)> = vec![
@@ -122,14 +137,27 @@ fn refusals_have_their_status_and_are_described() {
         (photos(address, "", &many), 413, "too_many_photos"),
         (photos(address, "?explain=1", &nine), 413, "too_many_photos"),
         (photos(address, "", &[("a", &png(1, 3, 3))]), 500, "internal"),
-        (send(address, &request("GET", "/api/v1/score", &[], &[])).expect("one"), 405, "wrong_method"),
+        (
+            send(address, &request("GET", "/api/v1/score", &[], &[])).expect("one"),
+            405,
+            "wrong_method",
+        ),
     ];
     for (answer, status, code) in &cases {
         assert_eq!((answer.status, answer.code().as_str()), (*status, *code));
         described(&api, "post", "/api/v1/score", answer);
     }
     assert_eq!(cases.last().and_then(|case| case.0.header("allow")), Some("POST"));
-    for path in ["/x", "/../Cargo.toml", "/%2e%2e/Cargo.toml", "/api/v1/score/", "//", "/app.js/", "/assets/app.js", "/.git/config"] {
+    for path in [
+        "/x",
+        "/../Cargo.toml",
+        "/%2e%2e/Cargo.toml",
+        "/api/v1/score/",
+        "//",
+        "/app.js/",
+        "/assets/app.js",
+        "/.git/config",
+    ] {
         let answer = get(address, path);
         assert_eq!((answer.status, answer.code().as_str()), (404, "not_found"), "{path}");
     }
@@ -139,14 +167,28 @@ fn refusals_have_their_status_and_are_described() {
 fn every_answer_has_the_headers() {
     let server = begin(settings(), Red::default());
     let address = server.address();
-    let kinds = [("/", "text/html; charset=utf-8"), ("/app.js", "text/javascript; charset=utf-8"), ("/style.css", "text/css; charset=utf-8"), ("/icon.svg", "image/svg+xml")];
+    let kinds = [
+        ("/", "text/html; charset=utf-8"),
+        ("/app.js", "text/javascript; charset=utf-8"),
+        ("/style.css", "text/css; charset=utf-8"),
+        ("/icon.svg", "image/svg+xml"),
+    ];
     for (path, kind) in kinds {
         let answer = get(address, path);
         assert_eq!((answer.status, answer.header("content-type")), (200, Some(kind)), "{path}");
     }
-    for answer in [get(address, "/"), get(address, "/metrics"), get(address, "/none"), post(address, "", "x", b"x"), photos(address, "", &[("a", &png(4, 4, 4))])] {
+    for answer in [
+        get(address, "/"),
+        get(address, "/metrics"),
+        get(address, "/none"),
+        post(address, "", "x", b"x"),
+        photos(address, "", &[("a", &png(4, 4, 4))]),
+    ] {
         for (name, value) in [
-            ("content-security-policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"),
+            (
+                "content-security-policy",
+                "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+            ),
             ("x-content-type-options", "nosniff"),
             ("referrer-policy", "no-referrer"),
             ("permissions-policy", "camera=(self), microphone=(), geolocation=()"),
@@ -166,12 +208,14 @@ fn every_answer_has_the_headers() {
     };
     let mut loaded = names(&page, "src=\"");
     loaded.extend(names(&page, "rel=\"stylesheet\" href=\""));
-    loaded.extend(names(&script, "from \".").into_iter());
+    loaded.extend(names(&script, "from \"."));
     assert!(loaded.len() >= 6, "{loaded:?}");
     for path in loaded {
         assert_eq!(get(address, &path).status, 200, "{path}");
     }
-    for inline in [" style=", " onclick=", "<style", "<script>", "innerHTML", "http://", "javascript:"] {
+    for inline in
+        [" style=", " onclick=", "<style", "<script>", "innerHTML", "http://", "javascript:"]
+    {
         assert!(!page.contains(inline) && !script.contains(inline), "{inline}");
     }
 }
@@ -182,7 +226,8 @@ fn pages_of_others_and_other_names_are_refused() {
     let (address, body) = (server.address(), form(&[("a", &png(4, 4, 4))]));
     let call = |name: &str, value: &str| {
         let headers = [("Content-Type", FORM), (name, value)];
-        let answer = send(address, &request("POST", "/api/v1/score", &headers, &body)).expect("one");
+        let answer =
+            send(address, &request("POST", "/api/v1/score", &headers, &body)).expect("one");
         (answer.status, if answer.status == 200 { String::new() } else { answer.code() })
     };
     assert_eq!(call("Origin", "http://localhost").0, 200);
@@ -211,7 +256,8 @@ fn elsewhere() -> (SocketAddr, Arc<AtomicUsize>) {
             let path = head.split(' ').nth(1).unwrap_or("").to_string();
             let photo = png(6, 6, 102);
             let answer = |status: &str, more: &str, body: &[u8]| {
-                let mut bytes = format!("HTTP/1.1 {status}\r\nConnection: close\r\n{more}\r\n").into_bytes();
+                let mut bytes =
+                    format!("HTTP/1.1 {status}\r\nConnection: close\r\n{more}\r\n").into_bytes();
                 bytes.extend_from_slice(body);
                 bytes
             };
@@ -285,14 +331,20 @@ fn urls_are_fetched_and_every_redirect_is_checked() {
         let answer = ask(path);
         assert_eq!((answer.status, answer.code().as_str()), (status, code), "{path}");
     }
-    let both = json!({ "urls": [format!("http://{other}/photo.png"), "http://[::1]/"] }).to_string();
+    let both =
+        json!({ "urls": [format!("http://{other}/photo.png"), "http://[::1]/"] }).to_string();
     let answer = post(address, "", "application/json", both.as_bytes());
-    assert_eq!((answer.status, &answer.json()["results"][1]["error"]["code"]), (200, &json!("url_refused")));
+    assert_eq!(
+        (answer.status, &answer.json()["results"][1]["error"]["code"]),
+        (200, &json!("url_refused"))
+    );
 
     // A name that leads to this machine is refused by what it leads to, and nobody is asked.
     let before = calls.load(Ordering::Relaxed);
     let strict = begin(Settings { url_ports: vec![other.port()], ..settings() }, Red::default());
-    for host in ["localhost", "LOCALHOST.", "127.0.0.1", "2130706433", "0x7f.1", "[::ffff:127.0.0.1]"] {
+    for host in
+        ["localhost", "LOCALHOST", "127.0.0.1", "2130706433", "0x7f.1", "[::ffff:127.0.0.1]"]
+    {
         let answer = url(strict.address(), &format!("http://{host}:{}/photo.png", other.port()));
         assert_eq!((answer.status, answer.code().as_str()), (400, "url_refused"), "{host}");
     }
@@ -306,7 +358,10 @@ fn urls_are_off_where_strangers_may_call() {
         let server = begin(settings, Red::default());
         let here = SocketAddr::from(([127, 0, 0, 1], server.address().port()));
         assert_eq!(get(here, "/healthz").status, 200);
-        (url(here, "http://127.0.0.1/").code(), get(here, "/api/v1/about").json()["limits"]["urls"].clone())
+        (
+            url(here, "http://127.0.0.1/").code(),
+            get(here, "/api/v1/about").json()["limits"]["urls"].clone(),
+        )
     };
     assert_eq!(ask(open(false)), ("urls_off".into(), json!(false)));
     assert_eq!(ask(open(true)), ("url_refused".into(), json!(true)));
@@ -329,7 +384,12 @@ fn photos_of_many_callers_share_batches() {
     assert_eq!(photos(address, "", &many).json()["results"].as_array().map(Vec::len), Some(64));
     assert!(engine.batches.lock().expect("a list").iter().all(|&n| n <= 32));
     let metrics = String::from_utf8(get(address, "/metrics").body).expect("text");
-    for line in ["likenet_photos_scored_total 88", "likenet_requests_total{route=\"/api/v1/score\",status=\"200\"} 25", "likenet_batch_photos_sum 88", "likenet_queue_photos 0"] {
+    for line in [
+        "likenet_photos_scored_total 88",
+        "likenet_requests_total{route=\"/api/v1/score\",status=\"200\"} 25",
+        "likenet_batch_photos_sum 88",
+        "likenet_queue_photos 0",
+    ] {
         assert!(metrics.contains(line), "{line} is not in\n{metrics}");
     }
 }
@@ -347,7 +407,10 @@ fn who_brings_too_much_is_told_when_to_come_again() {
     let (good, busy): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 200);
     assert!(good.len() >= 4 && !busy.is_empty(), "{} and {}", good.len(), busy.len());
     for answer in busy {
-        assert_eq!((answer.status, answer.code().as_str(), answer.header("retry-after")), (429, "busy", Some("1")));
+        assert_eq!(
+            (answer.status, answer.code().as_str(), answer.header("retry-after")),
+            (429, "busy", Some("1"))
+        );
         described(&api(address), "post", "/api/v1/score", answer);
     }
     assert_eq!(photos(address, "", &[("a", &photo)]).status, 200);
@@ -376,7 +439,8 @@ fn who_is_too_slow_is_left() {
     let mut head = connect(address);
     head.write_all(b"GET / HTTP/1.1\r\nHost: local").expect("sent");
     let mut body = connect(address);
-    let start = "POST /api/v1/score HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9999\r\nContent-Type: ";
+    let start =
+        "POST /api/v1/score HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9999\r\nContent-Type: ";
     body.write_all(format!("{start}{FORM}\r\n\r\n--like").as_bytes()).expect("sent");
     let mut silent = connect(address);
     let answer = receive(&mut head).expect("an answer");
@@ -394,7 +458,10 @@ fn there_are_only_so_many_connections() {
     let held = [connect(address), connect(address)];
     std::thread::sleep(Duration::from_millis(200));
     let answer = send(address, &request("GET", "/", &[], &[])).expect("an answer");
-    assert_eq!((answer.status, answer.code().as_str(), answer.header("retry-after")), (503, "unavailable", Some("1")));
+    assert_eq!(
+        (answer.status, answer.code().as_str(), answer.header("retry-after")),
+        (503, "unavailable", Some("1"))
+    );
     drop(held);
     std::thread::sleep(Duration::from_millis(200));
     assert_eq!(get(address, "/").status, 200);

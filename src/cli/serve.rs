@@ -112,7 +112,8 @@ impl Args {
 
     fn settings(&self) -> Result<Settings> {
         let defaults = Settings::default();
-        let large = |_| Error::Invalid(format!("--max-bytes {}: memory has no such size", self.max_bytes));
+        let large =
+            |_| Error::Invalid(format!("--max-bytes {}: memory has no such size", self.max_bytes));
         Ok(Settings {
             host: self.host,
             port: self.port,
@@ -173,7 +174,14 @@ mod tests {
 
     #[test]
     fn sizes_have_units() {
-        for (text, value) in [("300", 300), ("20MB", 20_000_000), ("50M", 50_000_000), ("1.5k", 1500), ("64KiB", 65536), ("2 gib", 2 << 30)] {
+        for (text, value) in [
+            ("300", 300),
+            ("20MB", 20_000_000),
+            ("50M", 50_000_000),
+            ("1.5k", 1500),
+            ("64KiB", 65536),
+            ("2 gib", 2 << 30),
+        ] {
             assert_eq!(number(text), Ok(value), "{text}");
         }
         for text in ["", "MB", "-1", "0", "nan", "inf", "1e999", "20 apples", "1e16"] {

@@ -194,7 +194,8 @@ mod tests {
     fn ranks_count_from_the_best() {
         let ones = vec![scored(0.2), One::lost(None), scored(0.9), scored(0.2)];
         let answer = Answer::ranked(ones, Duration::ZERO);
-        let ranks: Vec<_> = answer.results.iter().map(|r| r.get("rank").and_then(Value::as_u64)).collect();
+        let ranks: Vec<_> =
+            answer.results.iter().map(|r| r.get("rank").and_then(Value::as_u64)).collect();
         assert_eq!(ranks, [Some(2), None, Some(1), Some(3)]);
         assert_eq!(answer.refusal, None);
         let answer = Answer::ranked(vec![One::lost(None)], Duration::ZERO);

@@ -71,13 +71,19 @@ pub(super) async fn score(
         let message = format!("at most {most} photos of a call are explained; send fewer at once");
         return Err(Refusal::too_large("too_many_photos", message));
     }
-    let places = shared.gate.enter(photos.len())?;
+    // What is yet to be fetched takes its place when it is there: a slow server elsewhere holds nobody up.
+    let files = photos.iter().filter(|photo| matches!(photo.source, Source::File(_))).count();
+    let mut places = shared.gate.enter(files)?.into_iter();
     let explained = shared.explained.enter(if wanted.explain { photos.len() } else { 0 })?;
     let mut explained = explained.into_iter();
     // Those of a caller who leaves are dropped with this set.
     let mut tasks = JoinSet::new();
     let names: Vec<_> = photos.iter().map(|photo| photo.name.clone()).collect();
-    for (number, (photo, place)) in photos.into_iter().zip(places).enumerate() {
+    for (number, photo) in photos.into_iter().enumerate() {
+        let place = match photo.source {
+            Source::File(_) => places.next(),
+            Source::Url(_) => None,
+        };
         let (shared, reason) = (shared.clone(), explained.next());
         tasks.spawn(async move {
             (number, one(&shared, photo.source, place, reason, wanted.preview).await)
@@ -97,7 +103,7 @@ pub(super) async fn score(
 async fn one(
     shared: &Shared,
     source: Source,
-    place: Place,
+    place: Option<Place>,
     reason: Option<Place>,
     preview: bool,
 ) -> Result<Outcome, Refusal> {
@@ -107,6 +113,10 @@ async fn one(
             Some(fetcher) => fetcher.fetch(&url).await?,
             None => return Err(no_urls()),
         },
+    };
+    let place = match place {
+        Some(place) => vec![place],
+        None => shared.gate.enter(1)?,
     };
     let decoded = shared.decoder.decode(bytes).await?;
     drop(held);
@@ -141,7 +151,8 @@ async fn photos(
     let most = most_photos(shared);
     let (photos, held) = if let Some(boundary) = boundary(kind) {
         let boundary = boundary?;
-        let (body, held) = read(headers, body, settings.max_bytes, bodies, &settings.patience).await?;
+        let (body, held) =
+            read(headers, body, settings.max_bytes, bodies, &settings.patience).await?;
         (files(&body, &boundary, most)?, held)
     } else if is_json(kind) {
         if shared.fetcher.is_none() {
@@ -151,7 +162,8 @@ async fn photos(
         let (body, held) = read(headers, body, largest, bodies, &settings.patience).await?;
         (urls(&body)?, held)
     } else {
-        let message = "send a form (multipart/form-data) with photos, or JSON (application/json) with URLs";
+        let message =
+            "send a form (multipart/form-data) with photos, or JSON (application/json) with URLs";
         return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unknown_type", message));
     };
     match photos.len() {
@@ -183,7 +195,8 @@ fn is_json(kind: &str) -> bool {
 }
 
 fn no_urls() -> Refusal {
-    let message = "this server fetches no URLs; send the photo itself (or start it with --allow-urls)";
+    let message =
+        "this server fetches no URLs; send the photo itself (or start it with --allow-urls)";
     Refusal::new(StatusCode::FORBIDDEN, "urls_off", message)
 }
 
@@ -197,7 +210,8 @@ fn files(body: &Bytes, boundary: &str, most: usize) -> Result<Vec<Photo>, Refusa
         }
         name => {
             let name: String = name.chars().take(LONGEST_NAME).collect();
-            let message = format!("the form's field '{name}' is not known; photos are called 'photo'");
+            let message =
+                format!("the form's field '{name}' is not known; photos are called 'photo'");
             Err(Refusal::bad("unknown_field", message))
         }
     };
@@ -244,7 +258,10 @@ impl Wanted {
 }
 
 fn wrong_query() -> Refusal {
-    Refusal::bad("bad_query", "after the ? stand explain=1, preview=1, both joined by &, or nothing")
+    Refusal::bad(
+        "bad_query",
+        "after the ? stand explain=1, preview=1, both joined by &, or nothing",
+    )
 }
 
 #[cfg(test)]
@@ -255,7 +272,10 @@ mod tests {
     fn queries_say_what_is_wanted() {
         let both = Wanted { explain: true, preview: true };
         assert_eq!(Wanted::read("explain=1&preview=true"), Ok(both));
-        assert_eq!(Wanted::read("explain&preview=1&explain=0"), Ok(Wanted { explain: false, ..both }));
+        assert_eq!(
+            Wanted::read("explain&preview=1&explain=0"),
+            Ok(Wanted { explain: false, ..both })
+        );
         assert_eq!(Wanted::read(""), Ok(Wanted::default()));
         for query in ["explain=2", "explian=1", "=", "explain=1;preview=1", "%00"] {
             assert_eq!(Wanted::read(query).expect_err(query).code, "bad_query");
@@ -268,7 +288,17 @@ mod tests {
         assert_eq!(count(r#"{"url": "a"}"#), Ok(1));
         assert_eq!(count(r#"{"urls": ["a", "b"]}"#), Ok(2));
         assert_eq!(count(r#"{"urls": []}"#), Ok(0));
-        for text in ["", "{}", "[]", "null", r#"{"url": 1}"#, r#"{"url": "a", "urls": []}"#, r#"{"urls": "a"}"#, r#"{"url": "a", "x": 1}"#, &"[".repeat(9999)] {
+        for text in [
+            "",
+            "{}",
+            "[]",
+            "null",
+            r#"{"url": 1}"#,
+            r#"{"url": "a", "urls": []}"#,
+            r#"{"urls": "a"}"#,
+            r#"{"url": "a", "x": 1}"#,
+            &"[".repeat(9999),
+        ] {
             assert_eq!(count(text), Err("bad_json"), "{text}");
         }
     }

@@ -124,7 +124,8 @@ pub(super) fn scoring(
                 photos.into_iter().map(|photo| (photo.picture, photo.held)).unzip();
             metrics.batch(pictures.len());
             let scores = score(engine.as_mut(), &pictures);
-            let photos = pictures.into_iter().zip(held).map(|(picture, held)| Decoded { picture, held });
+            let photos =
+                pictures.into_iter().zip(held).map(|(picture, held)| Decoded { picture, held });
             for ((photo, reply), score) in photos.zip(replies).zip(scores) {
                 // Who has left wants no reply.
                 let _ = reply.send((photo, score));

@@ -125,7 +125,9 @@ pub(super) async fn read(
         let deadline = begun + patience.body + earned;
         let frame = timeout_at(deadline, body.frame()).await.map_err(|_| too_slow())?;
         let Some(frame) = frame else { break };
-        let frame = frame.map_err(|_| Refusal::bad("bad_body", "the body broke off or is badly cut into chunks"))?;
+        let frame = frame.map_err(|_| {
+            Refusal::bad("bad_body", "the body broke off or is badly cut into chunks")
+        })?;
         // Trailers are no data.
         if let Ok(piece) = frame.into_data() {
             read.push(&piece, budget)?;

@@ -40,11 +40,11 @@ pub(super) async fn serve(
         .timer(TokioTimer::new())
         .header_read_timeout(patience.head)
         .max_headers(MOST_HEADERS)
-        .max_buf_size(LARGEST_HEAD)
+        .max_header_size(LARGEST_HEAD)
         .serve_connection(io, TowerToHyperService::new(app));
+    let mut leaves = false;
     let ended = {
         let mut told = pin!(stop.wait_for(|stop| *stop));
-        let mut leaves = false;
         poll_fn(|cx| {
             if !leaves && told.as_mut().poll(cx).is_ready() {
                 leaves = true;
@@ -57,15 +57,24 @@ pub(super) async fn serve(
     let parts = connection.into_parts();
     let mut stream = parts.io.into_inner();
     if ended.is_err_and(|e| e.is_timeout()) && !parts.read_buf.is_empty() {
-        let _ = stream.write_all(&short("408 Request Timeout", "too_slow", "the request came too slowly")).await;
+        let _ = stream
+            .write_all(&short("408 Request Timeout", "too_slow", "the request came too slowly"))
+            .await;
     }
-    linger(&mut stream).await;
+    // At the end nobody is waited for who has nothing more to hear.
+    if !leaves {
+        linger(&mut stream).await;
+    }
 }
 
 /// Tells a client that there is no place for it.
 pub(super) async fn turn_away(stream: TcpStream, patience: Patience) {
     let mut stream = Stalled::new(stream, patience.stalled);
-    let answer = short("503 Service Unavailable", "unavailable", "too many connections; try again in a second");
+    let answer = short(
+        "503 Service Unavailable",
+        "unavailable",
+        "too many connections; try again in a second",
+    );
     let _ = stream.write_all(&answer).await;
     linger(&mut stream).await;
 }

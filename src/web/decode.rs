@@ -47,7 +47,12 @@ impl Decoder {
             max_file_bytes: max_bytes as u64,
             max_decoder_bytes: max_pixels.saturating_mul(BYTES_A_PIXEL).max(1 << 20),
         };
-        Self { limits, places: Arc::new(Semaphore::new(threads)), memory, budget: Budget::new(memory) }
+        Self {
+            limits,
+            places: Arc::new(Semaphore::new(threads)),
+            memory,
+            budget: Budget::new(memory),
+        }
     }
 
     /// Decodes a file. The first bytes tell its format; its header is checked before its pixels get memory.
@@ -88,7 +93,9 @@ impl Decoder {
             work()
         };
         let done = tokio::task::spawn_blocking(work).await;
-        done.map_err(|_| Refusal::internal("a decoder broke down; please report it with the photo"))?
+        done.map_err(|_| {
+            Refusal::internal("a decoder broke down; please report it with the photo")
+        })?
     }
 }
 

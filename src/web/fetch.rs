@@ -212,17 +212,45 @@ mod tests {
     #[test]
     fn urls_that_look_wrong_are_refused() {
         for url in [
-            "", "photo.jpg", "//host/a", "file:///etc/passwd", "ftp://host/a", "gopher://host/a",
-            "data:image/png;base64,AA", "javascript:1", "http://", "http://user@host/", "http://a:b@host/",
-            "http://host:22/", "http://host:8080/", "https://host:80443/", "http://127.0.0.1/",
-            "http://127.1/", "http://2130706433/", "http://0x7f000001/", "http://0177.0.0.1/",
-            "http://0/", "http://127.0.0.1./", "http://[::1]/", "http://[::ffff:127.0.0.1]/",
-            "http://[::ffff:7f00:1]/", "http://[64:ff9b::a9fe:a9fe]/", "http://[fe80::1]/",
-            "http://169.254.169.254/latest/meta-data/", "http://①②⑦.⓪.⓪.①/", "http://10.0.0.1:443/",
+            "",
+            "photo.jpg",
+            "//host/a",
+            "file:///etc/passwd",
+            "ftp://host/a",
+            "gopher://host/a",
+            "data:image/png;base64,AA",
+            "javascript:1",
+            "http://",
+            "http://user@host/",
+            "http://a:b@host/",
+            "http://host:22/",
+            "http://host:8080/",
+            "https://host:80443/",
+            "http://127.0.0.1/",
+            "http://127.1/",
+            "http://2130706433/",
+            "http://0x7f000001/",
+            "http://0177.0.0.1/",
+            "http://0/",
+            "http://127.0.0.1./",
+            "http://[::1]/",
+            "http://[::ffff:127.0.0.1]/",
+            "http://[::ffff:7f00:1]/",
+            "http://[64:ff9b::a9fe:a9fe]/",
+            "http://[fe80::1]/",
+            "http://169.254.169.254/latest/meta-data/",
+            "http://①②⑦.⓪.⓪.①/",
+            "http://10.0.0.1:443/",
         ] {
             assert_eq!(check(url, &[], &[]), Some("url_refused"), "{url}");
         }
-        for url in ["http://host/", "https://host:443/a", "https://host:80/", "http://1.1.1.1/", "https://[2606:4700::1]/a?b"] {
+        for url in [
+            "http://host/",
+            "https://host:443/a",
+            "https://host:80/",
+            "http://1.1.1.1/",
+            "https://[2606:4700::1]/a?b",
+        ] {
             assert_eq!(check(url, &[], &[]), None, "{url}");
         }
     }

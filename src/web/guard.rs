@@ -76,7 +76,8 @@ fn check(method: &Method, uri: &Uri, headers: &HeaderMap, local: bool) -> Result
 
 /// Whom a request is meant for: RFC 9112 wants one `Host`, and an absolute URL goes before it.
 fn host(uri: &Uri, headers: &HeaderMap) -> Result<Authority, Refusal> {
-    let wrong = || Refusal::bad("bad_host", "the request has no Host, several, or one that is none");
+    let wrong =
+        || Refusal::bad("bad_host", "the request has no Host, several, or one that is none");
     let mut hosts = headers.get_all(header::HOST).iter();
     let (Some(host), None) = (hosts.next(), hosts.next()) else { return Err(wrong()) };
     let host = Authority::try_from(host.as_bytes()).map_err(|_| wrong())?;
@@ -115,10 +116,19 @@ mod tests {
     #[test]
     fn a_server_of_this_machine_knows_its_names() {
         let get = |host, local| code(Method::GET, &[("host", host)], local);
-        for host in ["localhost", "LOCALHOST:5000", "127.0.0.1", "127.0.0.1:80", "127.8.8.8", "[::1]:5000"] {
+        for host in
+            ["localhost", "LOCALHOST:5000", "127.0.0.1", "127.0.0.1:80", "127.8.8.8", "[::1]:5000"]
+        {
             assert_eq!(get(host, true), None, "{host}");
         }
-        for host in ["evil.example", "localhost.evil.example", "127.0.0.1.nip.io", "10.0.0.1", "0.0.0.0", "[::]"] {
+        for host in [
+            "evil.example",
+            "localhost.evil.example",
+            "127.0.0.1.nip.io",
+            "10.0.0.1",
+            "0.0.0.0",
+            "[::]",
+        ] {
             assert_eq!(get(host, true), Some("wrong_host"), "{host}");
             assert_eq!(get(host, false), None, "{host}");
         }
@@ -132,13 +142,21 @@ mod tests {
 
     #[test]
     fn pages_from_elsewhere_cannot_post() {
-        let post = |name, value| code(Method::POST, &[("host", "localhost:5000"), (name, value)], true);
+        let post =
+            |name, value| code(Method::POST, &[("host", "localhost:5000"), (name, value)], true);
         assert_eq!(post("accept", "*/*"), None);
         assert_eq!(post("origin", "http://localhost:5000"), None);
         assert_eq!(post("origin", "https://LOCALHOST:5000"), None);
         assert_eq!(post("sec-fetch-site", "same-origin"), None);
         assert_eq!(post("sec-fetch-site", "none"), None);
-        for origin in ["null", "", "http://localhost", "http://localhost:5001", "http://evil.example", "file://localhost:5000"] {
+        for origin in [
+            "null",
+            "",
+            "http://localhost",
+            "http://localhost:5001",
+            "http://evil.example",
+            "file://localhost:5000",
+        ] {
             assert_eq!(post("origin", origin), Some("foreign_page"), "{origin}");
         }
         for site in ["cross-site", "same-site", ""] {

@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 /// Upper bounds of a request's time in seconds.
-const SECONDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+const SECONDS: [f64; 12] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
 
 /// Upper bounds of a batch's photos.
 const PHOTOS: [f64; 6] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0];
@@ -110,7 +111,12 @@ impl Metrics {
         let scored = self.scored.load(Relaxed) as f64;
         let rest = [
             ("likenet_photos_scored_total", "counter", "Photos that got a score.", Some(scored)),
-            ("likenet_queue_photos", "gauge", "Photos that wait for a score.", Some(now.queue as f64)),
+            (
+                "likenet_queue_photos",
+                "gauge",
+                "Photos that wait for a score.",
+                Some(now.queue as f64),
+            ),
             ("likenet_connections", "gauge", "Open connections.", Some(now.connections as f64)),
             ("process_resident_memory_bytes", "gauge", "Resident memory.", resident()),
         ];

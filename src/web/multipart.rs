@@ -30,7 +30,9 @@ pub(super) fn boundary(content_type: &str) -> Option<Result<String, Refusal>> {
     }
     let boundary = parameter(parameters, "boundary");
     // RFC 2046 allows 1 to 70 characters.
-    let good = boundary.filter(|b| (1..=70).contains(&b.len()) && b.bytes().all(|c| c.is_ascii() && !c.is_ascii_control()));
+    let good = boundary.filter(|b| {
+        (1..=70).contains(&b.len()) && b.bytes().all(|c| c.is_ascii() && !c.is_ascii_control())
+    });
     Some(good.ok_or_else(|| wrong("its boundary is missing, or none that can be")))
 }
 
@@ -41,7 +43,10 @@ pub(super) fn parts(body: &Bytes, boundary: &str, most: usize) -> Result<Vec<Par
     // What stands before the first boundary means nothing.
     let first = match body.starts_with(open.as_bytes()) {
         true => open.len(),
-        false => find(body, between.as_bytes(), 0).ok_or_else(|| wrong("its boundary is not in it"))? + between.len(),
+        false => {
+            find(body, between.as_bytes(), 0).ok_or_else(|| wrong("its boundary is not in it"))?
+                + between.len()
+        }
     };
     let (mut at, mut found) = (first, vec![]);
     loop {
@@ -54,15 +59,20 @@ pub(super) fn parts(body: &Bytes, boundary: &str, most: usize) -> Result<Vec<Par
         }
         at = body.len() - rest.len();
         if found.len() == most {
-            return Err(Refusal::too_large("too_many_photos", format!("the form has more than {most} parts; send fewer at once")));
+            return Err(Refusal::too_large(
+                "too_many_photos",
+                format!("the form has more than {most} parts; send fewer at once"),
+            ));
         }
         let window = &body[at..body.len().min(at + LONGEST_HEADERS)];
         // The line's end before the headers counts as the first of the two that end them: there may be none.
-        let length = find(window, b"\r\n\r\n", 0).ok_or_else(|| wrong("the headers of a part have no end, or are too long"))?;
+        let length = find(window, b"\r\n\r\n", 0)
+            .ok_or_else(|| wrong("the headers of a part have no end, or are too long"))?;
         let (name, file) = disposition(&body[at..at + length])?;
         let start = at + length + 4;
         // An empty content begins with the line's end that belongs to the next boundary.
-        let end = find(body, between.as_bytes(), start.saturating_sub(2)).ok_or_else(|| wrong("it is cut off: its last boundary is missing"))?;
+        let end = find(body, between.as_bytes(), start.saturating_sub(2))
+            .ok_or_else(|| wrong("it is cut off: its last boundary is missing"))?;
         found.push(Part { name, file, content: body.slice(start.min(end)..end) });
         at = end + between.len();
     }
@@ -189,11 +199,21 @@ mod tests {
     fn boundaries_are_told_by_the_content_type() {
         let told = |text| boundary(text).map(|b| b.map_err(|refusal| refusal.code));
         assert_eq!(told("multipart/form-data; boundary=--x"), Some(Ok("--x".into())));
-        assert_eq!(told("Multipart/Form-Data;charset=utf-8; Boundary=\"a b\""), Some(Ok("a b".into())));
-        for bad in ["multipart/form-data", "multipart/form-data; boundary=", "multipart/form-data; boundary=\"x"] {
+        assert_eq!(
+            told("Multipart/Form-Data;charset=utf-8; Boundary=\"a b\""),
+            Some(Ok("a b".into()))
+        );
+        for bad in [
+            "multipart/form-data",
+            "multipart/form-data; boundary=",
+            "multipart/form-data; boundary=\"x",
+        ] {
             assert_eq!(told(bad), Some(Err("bad_form")), "{bad}");
         }
-        assert_eq!(told(&format!("multipart/form-data; boundary={}", "x".repeat(71))), Some(Err("bad_form")));
+        assert_eq!(
+            told(&format!("multipart/form-data; boundary={}", "x".repeat(71))),
+            Some(Err("bad_form"))
+        );
         assert_eq!(told("application/json"), None);
         assert_eq!(told(""), None);
     }

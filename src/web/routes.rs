@@ -66,7 +66,9 @@ pub(super) fn routes(shared: Arc<Shared>) -> Router {
 
 /// A file that is in the program; browsers ask each time, as the next program may have another.
 fn file(kind: &'static str, content: &'static str) -> MethodRouter<Arc<Shared>> {
-    get(async move || ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-cache")], content))
+    get(async move || {
+        ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-cache")], content)
+    })
 }
 
 /// What the model is, and what may be sent.
@@ -89,7 +91,9 @@ async fn about(State(shared): State<Arc<Shared>>) -> Json<Value> {
 async fn health(State(shared): State<Arc<Shared>>) -> Response {
     match shared.alive() {
         true => Json(json!({ "status": "ok" })).into_response(),
-        false => Refusal::unavailable("the engine has stopped; start the server again").into_response(),
+        false => {
+            Refusal::unavailable("the engine has stopped; start the server again").into_response()
+        }
     }
 }
 

@@ -69,7 +69,8 @@ impl Server {
     pub fn begin(settings: Settings, engines: Engines) -> Result<Self> {
         settings.check()?;
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build();
-        let runtime = runtime.map_err(|e| Error::Invalid(format!("no threads for the network: {e}")))?;
+        let runtime =
+            runtime.map_err(|e| Error::Invalid(format!("no threads for the network: {e}")))?;
         let wanted = SocketAddr::from((settings.host, settings.port));
         let taken = |e: std::io::Error| Error::Invalid(format!("{wanted}: {e}"));
         let listener = runtime.block_on(TcpListener::bind(wanted)).map_err(taken)?;
@@ -99,7 +100,8 @@ impl Server {
         let _ = stop.send(true);
         let all = shared.settings.connections as u32;
         let ended = async { shared.connections.acquire_many(all).await.is_ok() };
-        let ended = runtime.block_on(async { timeout(shared.settings.patience.finish, ended).await });
+        let ended =
+            runtime.block_on(async { timeout(shared.settings.patience.finish, ended).await });
         // A decoder that is still at work would be waited for.
         runtime.shutdown_background();
         ended.is_ok()

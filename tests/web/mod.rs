@@ -35,7 +35,8 @@ impl Engine for Red {
 
     fn explain(&mut self, photo: &Picture) -> Result<Explanation> {
         std::thread::sleep(self.thinks);
-        let occlusion = Map { width: 3, height: 2, values: vec![0.5, -0.25, 0.0, 1e-4, -1.0, 0.125] };
+        let occlusion =
+            Map { width: 3, height: 2, values: vec![0.5, -0.25, 0.0, 1e-4, -1.0, 0.125] };
         let thumbnail = encode_jpeg(photo, 80)?;
         let alike = Alike { thumbnail, good: true, similarity: 0.75, caption: "itself".into() };
         Ok(Explanation { gradient: Some(occlusion.clone()), occlusion, alike: vec![alike] })
@@ -50,7 +51,11 @@ fn one(photo: &Picture) -> Score {
     let reds = photo.data.iter().step_by(3).map(|&red| f64::from(red));
     let probability = reds.sum::<f64>() / (255 * photo.width * photo.height) as f64;
     let rect = Rect { x: 1.0, y: 2.0, w: 3.0, h: 4.0 };
-    Score { probability, score: 2.0 * probability - 1.0, faces: vec![Face { rect, confidence: 0.5 }] }
+    Score {
+        probability,
+        score: 2.0 * probability - 1.0,
+        faces: vec![Face { rect, confidence: 0.5 }],
+    }
 }
 
 /// Settings for a test: a free port, little patience.
@@ -146,7 +151,8 @@ impl Answer {
 
 /// Connects, with an end to all waiting.
 pub fn connect(address: SocketAddr) -> TcpStream {
-    let stream = TcpStream::connect_timeout(&address, Duration::from_secs(10)).expect("a connection");
+    let stream =
+        TcpStream::connect_timeout(&address, Duration::from_secs(10)).expect("a connection");
     for set in [TcpStream::set_read_timeout, TcpStream::set_write_timeout] {
         set(&stream, Some(Duration::from_secs(20))).expect("a time");
     }

@@ -10,7 +10,8 @@ pub fn check(root: &Value, schema: &Value, value: &Value) -> Result<(), String> 
         let fits = match key.as_str() {
             "description" | "format" | "default" => true,
             "$ref" => {
-                let pointer = rule.as_str().and_then(|r| r.strip_prefix('#')).ok_or("no pointer")?;
+                let pointer =
+                    rule.as_str().and_then(|r| r.strip_prefix('#')).ok_or("no pointer")?;
                 check(root, root.pointer(pointer).ok_or_else(wrong)?, value)?;
                 true
             }
@@ -23,9 +24,9 @@ pub fn check(root: &Value, schema: &Value, value: &Value) -> Result<(), String> 
             "minimum" => value.as_f64() >= rule.as_f64(),
             "maximum" => value.as_f64() <= rule.as_f64(),
             "minLength" => value.as_str().map(str::len) >= rule.as_u64().map(|n| n as usize),
-            "maxLength" => {
-                value.as_str().is_none_or(|s| s.chars().count() as u64 <= rule.as_u64().unwrap_or(0))
-            }
+            "maxLength" => value
+                .as_str()
+                .is_none_or(|s| s.chars().count() as u64 <= rule.as_u64().unwrap_or(0)),
             "minItems" => value.as_array().map(Vec::len) >= rule.as_u64().map(|n| n as usize),
             "pattern" => matches(rule.as_str().unwrap_or(""), value.as_str().unwrap_or(""))?,
             "required" => {
@@ -43,7 +44,8 @@ pub fn check(root: &Value, schema: &Value, value: &Value) -> Result<(), String> 
             "additionalProperties" => {
                 let known = schema.get("properties");
                 let names = value.as_object().ok_or_else(wrong)?.keys();
-                let extra = names.filter(|name| known.is_none_or(|k| k.get(name.as_str()).is_none()));
+                let extra =
+                    names.filter(|name| known.is_none_or(|k| k.get(name.as_str()).is_none()));
                 extra.count() == 0
             }
             "items" => {
@@ -81,7 +83,9 @@ fn is(kind: &Value, value: &Value) -> bool {
 /// The two patterns that there are.
 fn matches(pattern: &str, text: &str) -> Result<bool, String> {
     match pattern {
-        "^[a-z_]+$" => Ok(!text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')),
+        "^[a-z_]+$" => {
+            Ok(!text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
+        }
         "^data:image/jpeg;base64," => Ok(text.starts_with("data:image/jpeg;base64,")),
         _ => Err(format!("the test does not know the pattern '{pattern}'")),
     }
