@@ -207,7 +207,10 @@ impl Choice {
                 }
                 for index in self.followed[top].clone() {
                     let taps = n.taps(node, t, index);
-                    self.need(top, [index]);
+                    match self.values[top] {
+                        Values::Before(after) => self.need(after, [index]),
+                        _ => self.need(top, [index]),
+                    }
                     if let Some(Weights::Filters(filters)) = &mut self.weights[i] {
                         filters.insert(channel(&n.graph.blobs[top].shape, index));
                     }

@@ -22,7 +22,9 @@ async function choose(n, t, i, { push = false, reveal = false, focus = false, pa
   if (view && view.top !== t) await view.turn(t);
   if (!passing) view?.mark(i);
   if (reveal) {
-    document.getElementById(`l${n}`).scrollIntoView({ behavior: calm.matches ? "auto" : "smooth", block: "start" });
+    // On a phone the panel covers the lower half: what was chosen must be in the upper one.
+    const to = narrow.matches ? `#l${n} .large` : `#l${n}`;
+    (document.querySelector(to) ?? document.getElementById(`l${n}`)).scrollIntoView({ block: "start" });
     if (focus || push) view?.focus();
   }
   const story = await explain(n, t, i);
@@ -33,7 +35,7 @@ async function choose(n, t, i, { push = false, reveal = false, focus = false, pa
   say(`${story.title}, ${where(story.b, i)}: ${num(story.output)}`);
   showOnMap(n);
 }
-const calm = matchMedia("(prefers-reduced-motion: reduce)");
+const narrow = matchMedia("(max-width: 48rem)");
 
 /** Follows the chosen value to the input that says most. */
 async function descend() {

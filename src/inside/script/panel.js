@@ -23,8 +23,10 @@ function tellStory(story, { keep = false } = {}) {
   const back = el("button", { class: "back", onclick: () => goBack() }, "Back", el("kbd", {}, "Esc"));
   back.disabled = way.length === 0;
   const fold = el("button", { class: "fold", "aria-label": "Fold this panel", onclick: () => panel.classList.toggle("folded") });
+  const { picture, words } = seen(story);
   panel.replaceChildren(
-    fold, title, value, ...body, el("p", { class: "steps" }, from, back), seen(story),
+    fold, el("div", { class: "top" }, el("div", {}, title, value), picture), el("p", { class: "hint" }, words),
+    el("p", { class: "steps" }, from, back), ...body,
   );
   Object.assign(panel.dataset, { node: n, index: i, output: output ?? "" });
   for (const name of ["sum", "bias", "rest", "relu"]) delete panel.dataset[name];
@@ -41,7 +43,7 @@ const absent = () => [
   el("p", { class: "note" }, "What made this value is not in this page, for its size. Values that can be followed are marked by dots in the large picture."),
 ];
 
-/** The part of the photo that a value depends on. */
+/** The part of the photo that a value depends on: a picture of it, and in words. */
 function seen({ b, i }) {
   const photo = document.getElementById("photo");
   const box = el("div", { class: "seen" }, el("img", { src: photo.src, alt: "" }));
@@ -64,7 +66,7 @@ function seen({ b, i }) {
       : `It sees ${h} × ${w} pixels of the input: rows ${y0} to ${y1}, columns ${x0} to ${x1}.`;
     panel.dataset.field = [y0, y1, x0, x1].join(" ");
   } else delete panel.dataset.field;
-  return el("figure", {}, box, el("figcaption", {}, words));
+  return { picture: box, words };
 }
 
 /** The groups whose products are shown one by one. */
