@@ -198,7 +198,8 @@ fn names_are_only_text() {
     let caption = "</script><script>alert(2)</script>\"'<!--\u{0}";
     let html = model.explain(&picture(20), caption).expect("page");
     // Of everything that could begin an element, only what the program wrote is there.
-    for bad in ["<img src=x", "<script>alert", "<b>\"", "\"><b>", "</svg></title>", "<!--", "\u{0}"] {
+    for bad in ["<img src=x", "<script>alert", "<b>\"", "\"><b>", "</svg></title>", "<!--", "\u{0}"]
+    {
         assert!(!html.contains(bad), "{bad}");
     }
     let page = Page::new(html);
@@ -209,15 +210,27 @@ fn names_are_only_text() {
 #[test]
 fn the_policy_allows_the_pages_script_and_nothing_else() {
     use sha2::{Digest, Sha256};
-    let html = Model::built_in("compact", 1).expect("compact").explain(&picture(30), "p").expect("page");
+    let html =
+        Model::built_in("compact", 1).expect("compact").explain(&picture(30), "p").expect("page");
     let policy = between(&html, "Content-Security-Policy\" content=\"", "\"").expect("policy");
     let script = between(&html, "<script type=\"module\">", "</script>").expect("script");
     let digest = base64::engine::general_purpose::STANDARD.encode(Sha256::digest(script));
     assert_eq!(script_hashes(), [format!("'sha256-{digest}'")]);
     assert!(policy.contains(&format!("script-src 'sha256-{digest}';")), "{policy}");
-    assert!(policy.starts_with("default-src 'none'; img-src data:; style-src 'sha256-"), "{policy}");
+    assert!(
+        policy.starts_with("default-src 'none'; img-src data:; style-src 'sha256-"),
+        "{policy}"
+    );
     assert!(!html.contains("http://") && !html.contains("https://"), "nothing from elsewhere");
-    for word in ["innerHTML", "eval(", "document.write", "fetch(", "XMLHttpRequest", "style=\"", "onclick=\""] {
+    for word in [
+        "innerHTML",
+        "eval(",
+        "document.write",
+        "fetch(",
+        "XMLHttpRequest",
+        "style=\"",
+        "onclick=\"",
+    ] {
         assert!(!html.contains(word), "{word}");
     }
 }
@@ -281,7 +294,13 @@ fn the_command_writes_a_page() {
     photo.save(path("photo.png")).expect("photo");
     let run = |photo: &str, more: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_likenet"));
-        command.arg("explain").arg(path(photo)).arg("--out").arg(path("page.html")).arg("--models").arg(path("models"));
+        command
+            .arg("explain")
+            .arg(path(photo))
+            .arg("--out")
+            .arg(path("page.html"))
+            .arg("--models")
+            .arg(path("models"));
         command.args(more).output().expect("likenet")
     };
     let output = run("photo.png", &[]);
@@ -312,12 +331,16 @@ fn a_network_that_keeps_less_is_refused() {
     let a = architecture("compact").expect("compact");
     let options = Options { batch: Some(1), ..Options::default() };
     let net = Net::parse(a.name, a.prototxt, options).expect("network");
-    let crop = |side| Classifier::new(ClassifierOptions { crop: Size::square(side), ..Default::default() });
-    let error = Model::new(net, crop(28).expect("crop"), vec![]).err().expect("an error").to_string();
+    let crop = |side| {
+        Classifier::new(ClassifierOptions { crop: Size::square(side), ..Default::default() })
+    };
+    let error =
+        Model::new(net, crop(28).expect("crop"), vec![]).err().expect("an error").to_string();
     assert!(error.contains("Keep::All"), "{error}");
     let options = Options { keep: Keep::All, batch: Some(2), ..Options::default() };
     let net = Net::parse(a.name, a.prototxt, options).expect("network");
-    let error = Model::new(net, crop(28).expect("crop"), vec![]).err().expect("an error").to_string();
+    let error =
+        Model::new(net, crop(28).expect("crop"), vec![]).err().expect("an error").to_string();
     assert!(error.contains("one picture of 3 × 28 × 28"), "{error}");
     assert!(Model::built_in("vgg16", 1).is_err());
 }

@@ -69,7 +69,8 @@ impl Numbers<'_> {
     /// The inputs of a value of a node's top.
     pub fn taps(&self, node: &Node, top: usize, index: usize) -> Vec<Tap> {
         let shapes = |blobs: &[BlobId]| blobs.iter().map(|&b| &self.graph.blobs[b].shape).collect();
-        let (bottoms, tops): (Vec<&Shape>, Vec<&Shape>) = (shapes(&node.bottoms), shapes(&node.tops));
+        let (bottoms, tops): (Vec<&Shape>, Vec<&Shape>) =
+            (shapes(&node.bottoms), shapes(&node.tops));
         taps(&node.layer, &bottoms, &tops, top, index)
     }
 

@@ -111,14 +111,20 @@ const tellers = {
     return { kind: "steps", lines, steps, down: { b: bottom, i }, missing: x.at(i) === undefined };
   },
 
-  unary({ op, bottoms: [bottom] }, t, i, [x]) {
+  async unary({ op, bottoms: [bottom] }, t, i, [x]) {
     let before = x.at(i);
-    // A sum that is not in this page: its own layer tells it.
+    const producer = blobs[bottom].producer;
+    // A sum that is not in this page is found again from its products.
     const sum = blobs[bottom].before !== undefined;
-    const steps = sum
-      ? [{ name: "before: the sum that the layer above tells; follow it down" }]
-      : [{ name: "before", value: before }, { name: "after", value: functions[op.f](before, op), result: true }];
-    return { kind: "steps", steps, down: { b: bottom, i }, missing: !sum && before === undefined };
+    if (sum) {
+      const below = await explain(producer, nodes[producer].tops.indexOf(bottom), i);
+      before = below.missing ? undefined : below.sum;
+    }
+    const steps = [
+      { name: sum ? `before: the sum of ${nodes[producer].name}` : "before", value: before },
+      { name: "after", value: functions[op.f](before, op), result: true },
+    ];
+    return { kind: "steps", steps, down: { b: bottom, i }, missing: before === undefined };
   },
 
   async prelu({ op, bottoms: [bottom] }, t, i, [x]) {

@@ -19,7 +19,7 @@ function tellStory(story, { keep = false } = {}) {
   const title = el("h2", { tabindex: -1 }, story.title, " ", el("span", {}, where(b, i)));
   const value = el("p", { class: "value" }, el("output", {}, num(output)));
   const body = story.missing ? absent(story) : (bodies[story.kind] ?? (() => []))(story);
-  const from = story.down && el("button", { class: "down", onclick: () => descend() }, "Down to the strongest input", el("kbd", {}, "Enter"));
+  const from = story.down && el("button", { class: "down", onclick: () => descend() }, "To its strongest input", el("kbd", {}, "Enter"));
   const back = el("button", { class: "back", onclick: () => goBack() }, "Back", el("kbd", {}, "Esc"));
   back.disabled = way.length === 0;
   const fold = el("button", { class: "fold", "aria-label": "Fold this panel", onclick: () => panel.classList.toggle("folded") });
@@ -63,6 +63,7 @@ function seen({ b, i }) {
     mark("field", top + (height * y0) / input.h, left + (width * x0) / input.w, (height * h) / input.h, (width * w) / input.w);
     words = h === input.h && w === input.w
       ? `It sees the whole input, ${h} × ${w} pixels.`
+      : h * w === 1 ? `It comes from one pixel: row ${y0}, column ${x0}.`
       : `It sees ${h} × ${w} pixels of the input: rows ${y0} to ${y1}, columns ${x0} to ${x1}.`;
     panel.dataset.field = [y0, y1, x0, x1].join(" ");
   } else delete panel.dataset.field;
