@@ -66,7 +66,7 @@ pub(super) fn family(layer: &Layer) -> &'static str {
 
 /// A name that fits into a box; the whole one is in its title.
 fn short(name: &str) -> String {
-    const MOST: usize = 16;
+    const MOST: usize = 15;
     match name.chars().count() {
         0..=MOST => name.to_string(),
         n => {

@@ -124,9 +124,9 @@ fn head(walk: &Walk, name: &str) -> Result<String> {
             let p = guess.probability;
             let _ = writeln!(
                 out,
-                "<li><span>{}</span><meter min=\"0\" max=\"1\" value=\"{}\"></meter><b>{p:.4}</b></li>",
+                "<li><span>{}</span><svg class=\"share\" viewBox=\"0 0 100 6\" preserveAspectRatio=\"none\" aria-hidden=\"true\"><rect width=\"{:.2}\" height=\"6\"/></svg><b>{p:.4}</b></li>",
                 text(&label),
-                p.clamp(0.0, 1.0),
+                100.0 * p.clamp(0.0, 1.0),
             );
         }
         out += "</ol>\n";

@@ -125,8 +125,9 @@ const bodies = {
     const parts = [];
     if (lines.length) {
       parts.push(el("table", {}, el("tbody", {}, ...lines.map(({ name, value, then, share, here }) => {
-        const meter = share === undefined ? null : el("meter", { min: 0, max: 1, value: share });
-        return el("tr", { class: here ? "here" : null }, el("th", { scope: "row" }, name), el("td", {}, num(value)), el("td", {}, then, meter));
+        const bar = el("i", {});
+        bar.style.width = `${100 * (share ?? 0)}%`;
+        return el("tr", { class: here ? "here" : null }, el("th", { scope: "row" }, name), el("td", {}, num(value)), el("td", {}, then, share === undefined ? null : el("span", { class: "share" }, bar)));
       }))));
     }
     parts.push(el("dl", { class: "equation" }, ...steps.map(({ name, value, result }) =>
@@ -167,8 +168,13 @@ function grid(name, terms, [kh, kw], of, most, { product = false, winner = null 
   return el("figure", { class: kw > 5 ? "many" : null }, cells, el("figcaption", {}, name));
 }
 
-/** A number with two digits that count, for cells. */
-const num2 = (v) => (Math.abs(v) >= 1000 || (v !== 0 && Math.abs(v) < 0.01) ? v.toExponential(0).replace("e+", "e") : String(Number(v.toPrecision(2)))).replace(/-/g, "−").replace(/^(−?)0\./, "$1.");
+/** A number with two digits that count, for cells: 1100 as 1.1k, 0.25 as .25. */
+function num2(v) {
+  const size = Math.abs(v);
+  const two = (v) => String(Number(v.toPrecision(2)));
+  if (size >= 1e6 || (size > 0 && size < 0.01)) return v.toExponential(0).replace("e+", "e").replace(/-/g, "−");
+  return (size >= 1000 ? `${two(v / 1000)}k` : two(v)).replace("-", "−").replace(/^(−?)0\./, "$1.");
+}
 
 /** The cross-section: what each channel adds, and of open channels each product. */
 function windows(story, again) {
