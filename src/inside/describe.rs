@@ -44,7 +44,7 @@ pub(super) fn describe(layer: &Layer) -> (String, String) {
                  (Srivastava et al., 2014). In testing, as here, all are kept.",
                 l.ratio
             ),
-            "y = m · {x}/{1 − p},  m ∈ 0, 1".into(),
+            "y_{test} = x,  y_{train} = m · {x}/{1 − p}".into(),
         ),
         Layer::BatchNorm(_) => both(
             "Shifts and scales each channel to mean 0 and variance 1, as measured in training (Ioffe and Szegedy, \

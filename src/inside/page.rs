@@ -269,7 +269,8 @@ fn note(walk: &Walk, i: usize, node: &Node) -> String {
 fn partial(all: &str, some: usize) -> String {
     format!(
         "For size, {} of its {all} values are in this page: the strongest of its strongest channels and what \
-         made them, marked by dots. The pictures of its channels are reduced, in 256 steps.",
+         made them, marked by dots. The pictures of its channels have 256 steps, and are reduced where they \
+         are large.",
         count(some as u64)
     )
 }
