@@ -8,6 +8,7 @@ use likenet::inside::{Model, script_hashes};
 use likenet::net::{Architecture, Keep, Net, Options, architecture, architectures};
 use serde_json::Value;
 use std::io::Read as _;
+use std::process::Command;
 
 /// A photo drawn from numbers.
 fn picture(side: usize) -> Picture {
@@ -70,6 +71,27 @@ fn between<'a>(text: &'a str, from: &str, to: &str) -> Option<&'a str> {
     text.split_once(from)?.1.split_once(to).map(|(inner, _)| inner)
 }
 
+/// Lets the page's own script compute values of every layer from the page's numbers, where there is a node to
+/// run it.
+fn check_stories(html: &str, name: &str) {
+    let folder = tempfile::tempdir().expect("folder");
+    let file = folder.path().join("page.html");
+    std::fs::write(&file, html).expect("page");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/inside/check.mjs");
+    match Command::new("node").arg(script).arg(&file).output() {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            println!("skipped: the script of {name}'s page needs node to run");
+        }
+        Err(e) => panic!("node: {e}"),
+        Ok(output) => {
+            let says = String::from_utf8_lossy(&output.stdout);
+            let errors = String::from_utf8_lossy(&output.stderr);
+            println!("{name}: {says}");
+            assert!(output.status.success(), "{name}: {says}{errors}");
+        }
+    }
+}
+
 #[test]
 fn compact_is_whole_and_its_numbers_are_the_networks() {
     let mut model = Model::built_in("compact", 1).expect("compact");
@@ -94,6 +116,7 @@ fn compact_is_whole_and_its_numbers_are_the_networks() {
         }
     }
     assert_eq!(page.json["labels"][9], "truck");
+    check_stories(&page.html, "compact");
 }
 
 #[test]
@@ -146,6 +169,7 @@ fn small(a: &Architecture) {
         assert!(!at.is_empty() && at.len() == of.len(), "{}", blob["name"]);
         assert!(at.iter().zip(&of).all(|(&i, &v)| values[i as usize] == v), "{}", blob["name"]);
     }
+    check_stories(&page.html, a.name);
 }
 
 #[test]
@@ -174,7 +198,8 @@ fn names_are_only_text() {
     let caption = "</script><script>alert(2)</script>\"'<!--\u{0}";
     let html = model.explain(&picture(20), caption).expect("page");
     // Of everything that could begin an element, only what the program wrote is there.
-    for bad in ["<img src=x", "<script>alert", "<b>\"", "\"><b>", "</svg></title>", "<!--", "\u{0}"] {
+    for bad in ["<img src=x", "<script>alert", "<b>\"", "\"><b>", "</svg></title>", "<!--", "\u{0}"]
+    {
         assert!(!html.contains(bad), "{bad}");
     }
     let page = Page::new(html);
@@ -185,17 +210,120 @@ fn names_are_only_text() {
 #[test]
 fn the_policy_allows_the_pages_script_and_nothing_else() {
     use sha2::{Digest, Sha256};
-    let html = Model::built_in("compact", 1).expect("compact").explain(&picture(30), "p").expect("page");
+    let html =
+        Model::built_in("compact", 1).expect("compact").explain(&picture(30), "p").expect("page");
     let policy = between(&html, "Content-Security-Policy\" content=\"", "\"").expect("policy");
     let script = between(&html, "<script type=\"module\">", "</script>").expect("script");
     let digest = base64::engine::general_purpose::STANDARD.encode(Sha256::digest(script));
     assert_eq!(script_hashes(), [format!("'sha256-{digest}'")]);
     assert!(policy.contains(&format!("script-src 'sha256-{digest}';")), "{policy}");
-    assert!(policy.starts_with("default-src 'none'; img-src data:; style-src 'sha256-"), "{policy}");
+    assert!(
+        policy.starts_with("default-src 'none'; img-src data:; style-src 'sha256-"),
+        "{policy}"
+    );
     assert!(!html.contains("http://") && !html.contains("https://"), "nothing from elsewhere");
-    for word in ["innerHTML", "eval(", "document.write", "fetch(", "XMLHttpRequest", "style=\"", "onclick=\""] {
+    for word in [
+        "innerHTML",
+        "eval(",
+        "document.write",
+        "fetch(",
+        "XMLHttpRequest",
+        "style=\"",
+        "onclick=\"",
+    ] {
         assert!(!html.contains(word), "{word}");
     }
+}
+
+/// Layers that the zoo's networks lack.
+const OTHERS: &str = r#"
+layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 3 dim: 13 dim: 11 } } }
+layer { name: "conv" type: "Convolution" bottom: "data" top: "conv"
+        convolution_param { num_output: 6 group: 3 kernel_h: 3 kernel_w: 2 dilation: 2 pad: 2 stride_h: 2 bias_term: false } }
+layer { name: "bn" type: "BatchNorm" bottom: "conv" top: "conv" }
+layer { name: "scale" type: "Scale" bottom: "conv" top: "conv" scale_param { bias_term: true } }
+layer { name: "prelu" type: "PReLU" bottom: "conv" top: "prelu" }
+layer { name: "leaky" type: "ReLU" bottom: "conv" top: "leaky" relu_param { negative_slope: 0.1 } }
+layer { name: "sum" type: "Eltwise" bottom: "prelu" bottom: "leaky" top: "sum" eltwise_param { coeff: 1 coeff: -0.5 } }
+layer { name: "most" type: "Eltwise" bottom: "prelu" bottom: "sum" top: "most" eltwise_param { operation: MAX } }
+layer { name: "product" type: "Eltwise" bottom: "prelu" bottom: "most" top: "product" eltwise_param { operation: PROD } }
+layer { name: "within" type: "LRN" bottom: "product" top: "within" lrn_param { local_size: 3 norm_region: WITHIN_CHANNEL } }
+layer { name: "across" type: "LRN" bottom: "within" top: "across" lrn_param { local_size: 3 alpha: 1 k: 2 } }
+layer { name: "ave" type: "Pooling" bottom: "across" top: "ave" pooling_param { pool: AVE kernel_size: 3 stride: 2 pad: 1 } }
+layer { name: "up" type: "Deconvolution" bottom: "ave" top: "up"
+        convolution_param { num_output: 4 group: 2 kernel_size: 3 stride: 2 pad: 1 } }
+layer { name: "cut" type: "Slice" bottom: "up" top: "cut0" top: "cut1" slice_param { slice_point: 1 } }
+layer { name: "tile" type: "Tile" bottom: "cut0" top: "tile" tile_param { tiles: 3 } }
+layer { name: "join" type: "Concat" bottom: "cut1" bottom: "tile" top: "join" }
+layer { name: "crop" type: "Crop" bottom: "join" bottom: "ave" top: "crop" crop_param { axis: 2 offset: 1 } }
+layer { name: "bias" type: "Bias" bottom: "crop" top: "bias" }
+layer { name: "mvn" type: "MVN" bottom: "bias" top: "mvn" }
+layer { name: "elu" type: "ELU" bottom: "mvn" top: "elu" }
+layer { name: "sigmoid" type: "Sigmoid" bottom: "elu" top: "sigmoid" }
+layer { name: "power" type: "Power" bottom: "sigmoid" top: "power" power_param { power: 2 scale: 0.5 shift: 1 } }
+layer { name: "log" type: "Log" bottom: "power" top: "log" }
+layer { name: "exp" type: "Exp" bottom: "log" top: "exp" exp_param { base: 2 } }
+layer { name: "reduce" type: "Reduction" bottom: "exp" top: "reduce" reduction_param { axis: 2 operation: MEAN coeff: 3 } }
+layer { name: "flat" type: "Flatten" bottom: "exp" top: "flat" }
+layer { name: "fc" type: "InnerProduct" bottom: "flat" top: "fc"
+        inner_product_param { num_output: 30 transpose: true } }
+layer { name: "relu" type: "ReLU" bottom: "fc" top: "fc" }
+layer { name: "drop" type: "Dropout" bottom: "fc" top: "fc" }
+layer { name: "prob" type: "Softmax" bottom: "fc" top: "prob" }
+layer { name: "argmax" type: "ArgMax" bottom: "fc" top: "argmax" }
+layer { name: "silence" type: "Silence" bottom: "reduce" }
+"#;
+
+#[test]
+fn layers_that_the_zoo_lacks_are_told_too() {
+    let mut model = model("others.prototxt", OTHERS);
+    let page = Page::new(model.explain(&picture(20), "numbers").expect("page"));
+    assert_eq!(page.html.matches("<section ").count(), model.net().graph().nodes.len());
+    check_stories(&page.html, "others");
+    // With hardly any room the strongest values are there, and can be followed.
+    let page = Page::new(model.page_bytes(6_000).explain(&picture(20), "numbers").expect("page"));
+    assert!(page.json["blobs"].as_array().expect("blobs").iter().any(|b| b.get("some").is_some()));
+    check_stories(&page.html, "others, cut");
+}
+
+#[test]
+fn the_command_writes_a_page() {
+    let folder = tempfile::tempdir().expect("folder");
+    let path = |name: &str| folder.path().join(name);
+    let photo = image::RgbImage::from_fn(50, 40, |x, y| image::Rgb([x as u8 * 5, y as u8 * 6, 90]));
+    photo.save(path("photo.png")).expect("photo");
+    let run = |photo: &str, more: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_likenet"));
+        command
+            .arg("explain")
+            .arg(path(photo))
+            .arg("--out")
+            .arg(path("page.html"))
+            .arg("--models")
+            .arg(path("models"));
+        command.args(more).output().expect("likenet")
+    };
+    let output = run("photo.png", &[]);
+    assert!(output.status.success(), "{output:?}");
+    let html = std::fs::read_to_string(path("page.html")).expect("page");
+    assert!(html.contains("<h1>Compact</h1>") && html.contains("<b>photo.png</b>"));
+    check_stories(&html, "the command's");
+    for (photo, more, says) in [
+        ("photo.png", &["--weights", "w.safetensors"][..], "needs --net and --weights, or --model"),
+        ("none.png", &[], "none.png"),
+        (".", &[], ""),
+    ] {
+        let output = run(photo, more);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        match says {
+            "" => assert!(output.status.success(), "a folder of one photo: {errors}"),
+            _ => assert!(output.status.code() == Some(2) && errors.contains(says), "{errors}"),
+        }
+    }
+    photo.save(path("second.png")).expect("photo");
+    let output = run(".", &[]);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(2) && errors.contains("one photo, not 2"), "{errors}");
 }
 
 #[test]
@@ -203,12 +331,16 @@ fn a_network_that_keeps_less_is_refused() {
     let a = architecture("compact").expect("compact");
     let options = Options { batch: Some(1), ..Options::default() };
     let net = Net::parse(a.name, a.prototxt, options).expect("network");
-    let crop = |side| Classifier::new(ClassifierOptions { crop: Size::square(side), ..Default::default() });
-    let error = Model::new(net, crop(28).expect("crop"), vec![]).err().expect("an error").to_string();
+    let crop = |side| {
+        Classifier::new(ClassifierOptions { crop: Size::square(side), ..Default::default() })
+    };
+    let error =
+        Model::new(net, crop(28).expect("crop"), vec![]).err().expect("an error").to_string();
     assert!(error.contains("Keep::All"), "{error}");
     let options = Options { keep: Keep::All, batch: Some(2), ..Options::default() };
     let net = Net::parse(a.name, a.prototxt, options).expect("network");
-    let error = Model::new(net, crop(28).expect("crop"), vec![]).err().expect("an error").to_string();
+    let error =
+        Model::new(net, crop(28).expect("crop"), vec![]).err().expect("an error").to_string();
     assert!(error.contains("one picture of 3 × 28 × 28"), "{error}");
     assert!(Model::built_in("vgg16", 1).is_err());
 }

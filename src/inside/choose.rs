@@ -69,7 +69,8 @@ impl Numbers<'_> {
     /// The inputs of a value of a node's top.
     pub fn taps(&self, node: &Node, top: usize, index: usize) -> Vec<Tap> {
         let shapes = |blobs: &[BlobId]| blobs.iter().map(|&b| &self.graph.blobs[b].shape).collect();
-        let (bottoms, tops): (Vec<&Shape>, Vec<&Shape>) = (shapes(&node.bottoms), shapes(&node.tops));
+        let (bottoms, tops): (Vec<&Shape>, Vec<&Shape>) =
+            (shapes(&node.bottoms), shapes(&node.tops));
         taps(&node.layer, &bottoms, &tops, top, index)
     }
 
@@ -207,7 +208,10 @@ impl Choice {
                 }
                 for index in self.followed[top].clone() {
                     let taps = n.taps(node, t, index);
-                    self.need(top, [index]);
+                    match self.values[top] {
+                        Values::Before(after) => self.need(after, [index]),
+                        _ => self.need(top, [index]),
+                    }
                     if let Some(Weights::Filters(filters)) = &mut self.weights[i] {
                         filters.insert(channel(&n.graph.blobs[top].shape, index));
                     }

@@ -44,14 +44,16 @@ pub(super) fn describe(layer: &Layer) -> (String, String) {
                  (Srivastava et al., 2014). In testing, as here, all are kept.",
                 l.ratio
             ),
-            "y = m · {x}/{1 − p},  m ∈ 0, 1".into(),
+            "y_{test} = x,  y_{train} = m · {x}/{1 − p}".into(),
         ),
         Layer::BatchNorm(_) => both(
             "Shifts and scales each channel to mean 0 and variance 1, as measured in training (Ioffe and Szegedy, \
              2015).",
             "y = {x − μ_{c}}/{√{v_{c} + ε}}",
         ),
-        Layer::Scale(_) => both("Multiplies by a factor that was learnt, and adds a number.", "y = a · x + b"),
+        Layer::Scale(_) => {
+            both("Multiplies by a factor that was learnt, and adds a number.", "y = a · x + b")
+        }
         Layer::Bias(_) => both("Adds a number that was learnt.", "y = x + b"),
         Layer::Softmax(_) => both(
             "Makes probabilities of scores: all positive, together 1; one more in score is e times as probable.",
@@ -69,7 +71,9 @@ pub(super) fn describe(layer: &Layer) -> (String, String) {
             "What is on the wrong side of the margin counts, by how far.",
             "L = ∑_{i} max(0, 1 − t_{i} · x_{i})",
         ),
-        Layer::EuclideanLoss(_) => both("Half the mean squared distance.", "L = {1}/{2N} · ∑_{i} (a_{i} − b_{i})^{2}"),
+        Layer::EuclideanLoss(_) => {
+            both("Half the mean squared distance.", "L = {1}/{2N} · ∑_{i} (a_{i} − b_{i})^{2}")
+        }
         Layer::ContrastiveLoss(_) => both(
             "Pulls pairs together that are alike, pushes others apart up to a margin (Hadsell et al., 2006).",
             "L = s · d^{2} + (1 − s) · max(0, m − d)^{2}",
@@ -77,7 +81,9 @@ pub(super) fn describe(layer: &Layer) -> (String, String) {
         Layer::MultinomialLogisticLoss(_) => {
             both("The negative logarithm of the truth's given probability.", "L = −log p_{t}")
         }
-        Layer::Accuracy(_) => both("How often the truth is among the best guesses.", "a = {right}/{all}"),
+        Layer::Accuracy(_) => {
+            both("How often the truth is among the best guesses.", "a = {right}/{all}")
+        }
         Layer::ArgMax(_) => both("The places of the largest values.", "y = argmax_{i} x_{i}"),
         Layer::Concat(_) => both(
             "Puts the outputs of its branches one after the other: each branch keeps its own channels.",
@@ -87,8 +93,12 @@ pub(super) fn describe(layer: &Layer) -> (String, String) {
         Layer::Split => both("Gives the same values to several layers.", "y_{1} = y_{2} = … = x"),
         Layer::Eltwise(op) => match op {
             Eltwise::Sum(_) => both("Adds its inputs, value by value.", "y = ∑_{i} a_{i} · x_{i}"),
-            Eltwise::Prod => both("Multiplies its inputs, value by value.", "y = x_{1} · x_{2} · …"),
-            Eltwise::Max => both("Takes the largest of its inputs, value by value.", "y = max(x_{1}, x_{2}, …)"),
+            Eltwise::Prod => {
+                both("Multiplies its inputs, value by value.", "y = x_{1} · x_{2} · …")
+            }
+            Eltwise::Max => {
+                both("Takes the largest of its inputs, value by value.", "y = max(x_{1}, x_{2}, …)")
+            }
         },
         Layer::Flatten(_) => both("The same values in one long row.", "y_{i} = x_{i}"),
         Layer::Reshape(_) => both("The same values under another shape.", "y_{i} = x_{i}"),
@@ -139,8 +149,11 @@ fn convolution(l: &Conv) -> (String, String) {
         [1, 1] => "y_{f,i,j} = b_{f} + ∑_{c} w_{f,c} · x_{c,i,j}".to_string(),
         _ => {
             let along = |axis: usize, i: &str, k: &str| {
-                let (s, d, p) = (l.window.stride[axis], l.window.dilation[axis], l.window.pad[axis]);
-                let times = |n: usize, what: &str| if n == 1 { what.to_string() } else { format!("{n} · {what}") };
+                let (s, d, p) =
+                    (l.window.stride[axis], l.window.dilation[axis], l.window.pad[axis]);
+                let times = |n: usize, what: &str| {
+                    if n == 1 { what.to_string() } else { format!("{n} · {what}") }
+                };
                 let pad = if p > 0 { format!(" − {p}") } else { String::new() };
                 format!("{} + {}{pad}", times(s, i), times(d, k))
             };
@@ -158,7 +171,9 @@ fn pooling(l: &Pool) -> (String, String) {
     };
     match l.method {
         PoolMethod::Max => (
-            format!("Keeps only the largest value of {over}: where exactly it was no longer counts so much."),
+            format!(
+                "Keeps only the largest value of {over}: where exactly it was no longer counts so much."
+            ),
             "y = max_{k,l} x_{k,l}".into(),
         ),
         PoolMethod::Ave => {
@@ -171,7 +186,9 @@ fn lrn(l: &crate::layer::Lrn) -> (String, String) {
     let p = l.params;
     let near = match l.region {
         LrnRegion::AcrossChannels => format!("the {} channels around it, at its own place", p.size),
-        LrnRegion::WithinChannel => format!("the {0} × {0} places around it, in its own channel", p.size),
+        LrnRegion::WithinChannel => {
+            format!("the {0} × {0} places around it, in its own channel", p.size)
+        }
     };
     let n = match l.region {
         LrnRegion::AcrossChannels => p.size,
@@ -182,7 +199,10 @@ fn lrn(l: &crate::layer::Lrn) -> (String, String) {
             "Loud neighbours quieten a value: it is divided by a power of the squares of {near} (Krizhevsky et \
              al., 2012)."
         ),
-        format!("y = x · ({} + {{{}}}/{{{n}}} · ∑_{{j}} x_{{j}}^{{2}})^{{−{}}}", p.k, p.alpha, p.beta),
+        format!(
+            "y = x · ({} + {{{}}}/{{{n}}} · ∑_{{j}} x_{{j}}^{{2}})^{{−{}}}",
+            p.k, p.alpha, p.beta
+        ),
     )
 }
 
@@ -200,7 +220,9 @@ fn unary(op: &Unary) -> (String, String) {
             "Keeps what is positive; bends what is negative towards a floor.".into(),
             format!("y = x if x > 0, else {alpha} · (e^{{x}} − 1)"),
         ),
-        Unary::Sigmoid => ("Bends any number into one between 0 and 1.".into(), "y = {1}/{1 + e^{−x}}".into()),
+        Unary::Sigmoid => {
+            ("Bends any number into one between 0 and 1.".into(), "y = {1}/{1 + e^{−x}}".into())
+        }
         Unary::TanH => ("Bends any number into one between −1 and 1.".into(), "y = tanh(x)".into()),
         Unary::AbsVal => ("Leaves signs out.".into(), "y = |x|".into()),
         Unary::Power { power, scale, shift } => {
@@ -208,22 +230,30 @@ fn unary(op: &Unary) -> (String, String) {
         }
         Unary::Exp { base, scale, shift } => {
             let base = base.map_or("e".into(), |b| b.to_string());
-            ("An exponential of each value.".into(), format!("y = {base}^{{{shift} + {scale} · x}}"))
+            (
+                "An exponential of each value.".into(),
+                format!("y = {base}^{{{shift} + {scale} · x}}"),
+            )
         }
         Unary::Log { base, scale, shift } => {
             let log = base.map_or("ln".into(), |b| format!("log_{{{b}}}"));
             ("A logarithm of each value.".into(), format!("y = {log}({shift} + {scale} · x)"))
         }
-        Unary::Bnll => ("A smooth step: nearly 0 below, nearly x above.".into(), "y = ln(1 + e^{x})".into()),
-        Unary::Clip { low, high } => {
-            ("Keeps each value between two bounds.".into(), format!("y = min(max(x, {low}), {high})"))
+        Unary::Bnll => {
+            ("A smooth step: nearly 0 below, nearly x above.".into(), "y = ln(1 + e^{x})".into())
         }
-        Unary::Swish { beta } => {
-            ("Each value times a step between 0 and 1.".into(), format!("y = {{x}}/{{1 + e^{{−{beta} · x}}}}"))
-        }
-        Unary::Threshold { threshold } => {
-            ("1 where a value is above a bound, else 0.".into(), format!("y = 1 if x > {threshold}, else 0"))
-        }
+        Unary::Clip { low, high } => (
+            "Keeps each value between two bounds.".into(),
+            format!("y = min(max(x, {low}), {high})"),
+        ),
+        Unary::Swish { beta } => (
+            "Each value times a step between 0 and 1.".into(),
+            format!("y = {{x}}/{{1 + e^{{−{beta} · x}}}}"),
+        ),
+        Unary::Threshold { threshold } => (
+            "1 where a value is above a bound, else 0.".into(),
+            format!("y = 1 if x > {threshold}, else 0"),
+        ),
     };
     (sentence, formula)
 }

@@ -112,7 +112,10 @@ mod tests {
             all.replace("<math display=\"block\"><mrow>", "").replace("</mrow></math>", "")
         };
         assert_eq!(inner("y = 2.5"), "<mi>y</mi><mo>=</mo><mn>2.5</mn>");
-        assert_eq!(inner("x_{i}^2"), "<msubsup><mi>x</mi><mrow><mi>i</mi></mrow><mn>2</mn></msubsup>");
+        assert_eq!(
+            inner("x_{i}^2"),
+            "<msubsup><mi>x</mi><mrow><mi>i</mi></mrow><mn>2</mn></msubsup>"
+        );
         assert_eq!(
             inner("{1}/{n}"),
             "<mfrac><mrow><mn>1</mn></mrow><mrow><mn>n</mn></mrow></mfrac>"

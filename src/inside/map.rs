@@ -52,10 +52,14 @@ pub(super) fn family(layer: &Layer) -> &'static str {
         Layer::InnerProduct(_) | Layer::Embed(_) => "dense",
         Layer::Pooling(_) | Layer::Reduction(_) => "pool",
         Layer::Pointwise(_) | Layer::PRelu(_) | Layer::Dropout(_) => "point",
-        Layer::Lrn(_) | Layer::BatchNorm(_) | Layer::Mvn(_) | Layer::Scale(_) | Layer::Bias(_) => "norm",
+        Layer::Lrn(_) | Layer::BatchNorm(_) | Layer::Mvn(_) | Layer::Scale(_) | Layer::Bias(_) => {
+            "norm"
+        }
         Layer::Softmax(_) | Layer::ArgMax(_) | Layer::Accuracy(_) => "out",
         Layer::SoftmaxLoss(_) | Layer::SigmoidCrossEntropyLoss(_) | Layer::HingeLoss(_) => "out",
-        Layer::EuclideanLoss(_) | Layer::ContrastiveLoss(_) | Layer::MultinomialLogisticLoss(_) => "out",
+        Layer::EuclideanLoss(_) | Layer::ContrastiveLoss(_) | Layer::MultinomialLogisticLoss(_) => {
+            "out"
+        }
         _ => "move",
     }
 }

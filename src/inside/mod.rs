@@ -17,6 +17,7 @@ mod codec;
 mod describe;
 mod html;
 mod map;
+mod network;
 mod ops;
 mod page;
 mod reach;
@@ -30,7 +31,9 @@ use crate::classify::Head;
 use crate::error::{Error, Result};
 use crate::image::{Classifier, ClassifierOptions, Mean, Picture, Resize, Size};
 use crate::net::{BlobId, Keep, Net, Options, trained};
+use crate::shape::AxisView;
 use choose::{Choice, Numbers, choose};
+use likenet_kernels::cpu::softmax::softmax;
 
 /// A network that can be looked into.
 pub struct Model {
@@ -50,14 +53,26 @@ struct Walk<'a> {
     numbers: Numbers<'a>,
     choice: Choice,
     input: BlobId,
-    /// The blob of class scores or probabilities, and the best class; none where a network has no such head.
-    best: Option<(BlobId, usize)>,
+    /// None where a network has no head with classes.
+    said: Option<Said>,
     /// The prepared photo before mean and factor, planes in the network's order.
     samples: Vec<f32>,
     classifier: &'a Classifier,
     labels: &'a [String],
     picture: &'a Picture,
     caption: &'a str,
+}
+
+/// What a network says about a photo.
+struct Said {
+    /// The blob of class scores or probabilities.
+    blob: BlobId,
+    /// The best class.
+    class: usize,
+    /// Of each class, after a softmax if the network has none of its own.
+    probabilities: Vec<f32>,
+    /// Whether that was so.
+    softmax: bool,
 }
 
 impl Model {
@@ -72,7 +87,9 @@ impl Model {
         if shape.dims() != [1, 3, crop.height, crop.width] {
             return Err(Error::Invalid(format!(
                 "{}: to look inside, the input '{input}' must be one picture of 3 × {} × {}, not {shape}",
-                net.graph().file, crop.height, crop.width
+                net.graph().file,
+                crop.height,
+                crop.width
             )));
         }
         if net.plan().kept.contains(&false) {
@@ -80,7 +97,8 @@ impl Model {
             return Err(Error::Invalid(format!("{file}: to look inside, load it with Keep::All")));
         }
         let options = classifier.options().clone();
-        let plain = Classifier::new(ClassifierOptions { mean: Mean::None, input_scale: 1.0, ..options })?;
+        let plain =
+            Classifier::new(ClassifierOptions { mean: Mean::None, input_scale: 1.0, ..options })?;
         Ok(Self { net, input, classifier, plain, labels, room: choose::ROOM, _files: None })
     }
 
@@ -141,18 +159,14 @@ impl Model {
             .map(|p| Ok(self.net.param(&p.layer, p.index)?.data().to_vec()))
             .collect::<Result<_>>()?;
         let input = graph.blob(&self.input)?;
-        let best = Head::find(&self.net).ok().and_then(|head| {
-            let blob = graph.blob(&head.blob).ok()?;
-            let most = blobs[blob].iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1))?;
-            Some((blob, most.0))
-        });
+        let said = said(&self.net, &blobs);
         let numbers = Numbers { graph, blobs: &blobs, params: &params };
-        let choice = choose(&numbers, best, self.room);
+        let choice = choose(&numbers, said.as_ref().map(|said| (said.blob, said.class)), self.room);
         page::page(&Walk {
             numbers,
             choice,
             input,
-            best,
+            said,
             samples,
             classifier: &self.classifier,
             labels: &self.labels,
@@ -160,4 +174,16 @@ impl Model {
             caption,
         })
     }
+}
+
+fn said(net: &Net, blobs: &[Vec<f32>]) -> Option<Said> {
+    let head = Head::find(net).ok()?;
+    let blob = net.graph().blob(&head.blob).ok()?;
+    let scores = &blobs[blob];
+    let class = scores.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1))?.0;
+    let mut probabilities = scores.clone();
+    if head.softmax {
+        softmax(AxisView { outer: 1, len: scores.len(), inner: 1 }, scores, &mut probabilities);
+    }
+    Some(Said { blob, class, probabilities, softmax: head.softmax })
 }

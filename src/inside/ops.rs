@@ -62,7 +62,8 @@ pub(super) fn op(n: &Numbers, node: &Node, weights: Option<&Weights>, store: &mu
             let factor = param(2).and_then(|v| v.first()).copied().unwrap_or(0.0);
             // Caffe stores sums and what to divide them by; 0 means nothing was summed.
             let factor = if factor == 0.0 { 0.0 } else { 1.0 / factor };
-            let divided = |v: Option<&[f32]>| v.map(|v| v.iter().map(|x| x * factor).collect::<Vec<_>>());
+            let divided =
+                |v: Option<&[f32]>| v.map(|v| v.iter().map(|x| x * factor).collect::<Vec<_>>());
             let (mean, variance) = (divided(param(0)), divided(param(1)));
             let (mean, variance) = (floats(mean.as_deref()), floats(variance.as_deref()));
             json!({"is": "batchnorm", "stored": l.stored, "eps": l.eps, "mean": mean, "variance": variance})
@@ -83,12 +84,19 @@ pub(super) fn op(n: &Numbers, node: &Node, weights: Option<&Weights>, store: &mu
         }
         Layer::Softmax(l) => {
             let shape = &n.graph.blobs[node.bottoms[0]].shape;
-            let view = shape.axis(l.axis).map(|a| shape.along(a)).map(|v| [v.outer, v.len, v.inner]);
+            let view =
+                shape.axis(l.axis).map(|a| shape.along(a)).map(|v| [v.outer, v.len, v.inner]);
             json!({"is": "softmax", "view": view.ok()})
         }
-        Layer::Concat(l) => json!({"is": "concat", "axis": n.graph.blobs[node.tops[0]].shape.axis(l.axis).ok()}),
-        Layer::Slice(l) => json!({"is": "slice", "axis": n.graph.blobs[node.bottoms[0]].shape.axis(l.axis).ok()}),
-        Layer::Tile(l) => json!({"is": "tile", "axis": n.graph.blobs[node.bottoms[0]].shape.axis(l.axis).ok()}),
+        Layer::Concat(l) => {
+            json!({"is": "concat", "axis": n.graph.blobs[node.tops[0]].shape.axis(l.axis).ok()})
+        }
+        Layer::Slice(l) => {
+            json!({"is": "slice", "axis": n.graph.blobs[node.bottoms[0]].shape.axis(l.axis).ok()})
+        }
+        Layer::Tile(l) => {
+            json!({"is": "tile", "axis": n.graph.blobs[node.bottoms[0]].shape.axis(l.axis).ok()})
+        }
         Layer::Split | Layer::Flatten(_) | Layer::Reshape(_) => json!({"is": "copy"}),
         Layer::Eltwise(op) => match op {
             Eltwise::Sum(factors) => json!({"is": "eltwise", "how": "sum", "factors": factors}),
@@ -178,7 +186,8 @@ fn strongest(n: &Numbers, node: &Node, store: &mut Store) -> Value {
                 let larger = |a: &usize, b: &usize| product(b).abs().total_cmp(&product(a).abs());
                 order.select_nth_unstable_by(count, larger);
             }
-            order[..count].sort_by(|a, b| product(b).abs().total_cmp(&product(a).abs()).then(a.cmp(b)));
+            order[..count]
+                .sort_by(|a, b| product(b).abs().total_cmp(&product(a).abs()).then(a.cmp(b)));
             let weights = &n.params[node.params[0].id];
             let exact = |i: &usize| {
                 let tap = &taps[*i];

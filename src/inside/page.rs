@@ -4,23 +4,22 @@
 //! policy lets this one script run and loads nothing. Names are text, never HTML.
 
 use super::Walk;
-use super::choose::{Values, Weights, channel, weighted};
+use super::choose::{Values, Weights};
 use super::codec::Store;
 use super::describe::{describe, window};
 use super::html::{count, formula, text};
 use super::map::{family, svg};
-use super::ops::op;
-use super::reach::{field, reach};
+use super::network::network;
+use super::reach::field;
 use crate::classify::best;
-use crate::error::{Error, Result};
-use crate::image::{ChannelOrder, Mean, Picture, Resize, Size, centre_crop, resize};
+use crate::error::Result;
+use crate::image::{Picture, Size, resize};
 use crate::layer::Layer;
 use crate::net::{BlobId, Node};
 use crate::report::encode_jpeg;
 use crate::shape::Shape;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 
@@ -38,8 +37,6 @@ const SCRIPT: &str = concat!(
 
 /// Longest side of the photo as the page shows it.
 const PHOTO: usize = 560;
-/// Longest side of a channel's picture where its values are not on the page.
-const PICTURE: usize = 56;
 
 /// The hashes of the script, as a Content-Security-Policy's `script-src` takes them.
 pub fn script_hashes() -> Vec<String> {
@@ -119,21 +116,23 @@ fn head(walk: &Walk, name: &str) -> Result<String> {
         count(params as u64),
         count(macs),
     );
-    if let Some((blob, _)) = walk.best {
+    if let Some(said) = &walk.said {
         out += "<ol class=\"classes\" aria-label=\"What the network says\">\n";
-        let scores = &walk.numbers.blobs[blob];
         let labels = Some(walk.labels).filter(|l| !l.is_empty());
-        for guess in best(scores, 5, labels) {
+        for guess in best(&said.probabilities, 5, labels) {
             let label = guess.label.unwrap_or(format!("class {}", guess.class));
             let p = guess.probability;
             let _ = writeln!(
                 out,
-                "<li><span>{}</span><meter min=\"0\" max=\"1\" value=\"{}\"></meter><b>{p:.4}</b></li>",
+                "<li><span>{}</span><svg class=\"share\" viewBox=\"0 0 100 6\" preserveAspectRatio=\"none\" aria-hidden=\"true\"><rect width=\"{:.2}\" height=\"6\"/></svg><b>{p:.4}</b></li>",
                 text(&label),
-                p.clamp(0.0, 1.0),
+                100.0 * p.clamp(0.0, 1.0),
             );
         }
         out += "</ol>\n";
+        if said.softmax {
+            out += "<p class=\"hint\">Its scores, after a softmax: the network has none of its own.</p>\n";
+        }
     }
     out += "<p class=\"keys\"><kbd>Tab</kbd> next layer <kbd>←</kbd><kbd>↑</kbd><kbd>→</kbd><kbd>↓</kbd> move \
             <kbd>Page ↑</kbd><kbd>Page ↓</kbd> channel <kbd>Enter</kbd> down to the strongest input \
@@ -176,8 +175,11 @@ fn section(walk: &Walk, i: usize, node: &Node) -> String {
     };
     let mut facts = vec![];
     if !node.bottoms.is_empty() {
-        let names: Vec<&str> =
-            node.bottoms.iter().map(|&b| graph.nodes[graph.blobs[b].producer].name.as_str()).collect();
+        let names: Vec<&str> = node
+            .bottoms
+            .iter()
+            .map(|&b| graph.nodes[graph.blobs[b].producer].name.as_str())
+            .collect();
         facts.push(("from", format!("{} ({})", names.join(", "), shapes(&node.bottoms))));
     }
     facts.push(("gives", shapes(&node.tops)));
@@ -197,11 +199,14 @@ fn section(walk: &Walk, i: usize, node: &Node) -> String {
     if node.macs > 0 {
         facts.push(("multiply-adds", count(node.macs)));
     }
-    let facts: String =
-        facts.iter().map(|(what, is)| format!("<div><dt>{what}</dt><dd>{}</dd></div>", text(is))).collect();
+    let facts: String = facts
+        .iter()
+        .map(|(what, is)| format!("<div><dt>{what}</dt><dd>{}</dd></div>", text(is)))
+        .collect();
     let formula = if line.is_empty() { String::new() } else { formula(&line) };
     let note = note(walk, i, node);
-    let note = if note.is_empty() { note } else { format!("<p class=\"note\">{}</p>\n", text(&note)) };
+    let note =
+        if note.is_empty() { note } else { format!("<p class=\"note\">{}</p>\n", text(&note)) };
     format!(
         "<section id=\"l{i}\" data-node=\"{i}\" class=\"{family}\" aria-labelledby=\"h{i}\">\n\
          <h2 id=\"h{i}\">{name} <span>{kind}</span></h2>\n<p>{sentence}</p>\n<div class=\"formula\">{formula}</div>\n\
@@ -234,7 +239,8 @@ fn note(walk: &Walk, i: usize, node: &Node) -> String {
     for &top in &node.tops {
         match &walk.choice.values[top] {
             Values::Before(after) => {
-                let relu = &walk.numbers.graph.nodes[walk.numbers.graph.blobs[*after].producer].name;
+                let relu =
+                    &walk.numbers.graph.nodes[walk.numbers.graph.blobs[*after].producer].name;
                 notes.push(format!(
                     "The pictures show the values after {relu}; the sum before it is computed from its products."
                 ));
@@ -263,133 +269,8 @@ fn note(walk: &Walk, i: usize, node: &Node) -> String {
 fn partial(all: &str, some: usize) -> String {
     format!(
         "For size, {} of its {all} values are in this page: the strongest of its strongest channels and what \
-         made them, marked by dots. The pictures of its channels are reduced, in 256 steps.",
+         made them, marked by dots. The pictures of its channels have 256 steps, and are reduced where they \
+         are large.",
         count(some as u64)
     )
-}
-
-/// Everything that the script needs to know.
-fn network(walk: &Walk, store: &mut Store) -> Result<Value> {
-    let (graph, choice) = (walk.numbers.graph, &walk.choice);
-    let blobs: Vec<Value> = (0..graph.blobs.len()).map(|b| blob(walk, b, store)).collect();
-    let nodes = graph.nodes.iter().enumerate().map(|(i, node)| {
-        let reaches = (0..node.bottoms.len()).map(|b| reach(graph, node, b).json());
-        json!({
-            "name": node.name, "kind": node.kind, "bottoms": node.bottoms, "tops": node.tops,
-            "reach": reaches.collect::<Vec<_>>(), "weighted": weighted(&node.layer),
-            "op": op(&walk.numbers, node, choice.weights[i].as_ref(), store),
-        })
-    });
-    let nodes: Vec<Value> = nodes.collect();
-    Ok(json!({
-        "nodes": nodes, "blobs": blobs, "input": walk.input, "labels": walk.labels,
-        "best": walk.best.map(|(blob, index)| json!({"blob": blob, "index": index})),
-        "sample": sample(walk, store), "crop": crop(walk)?,
-    }))
-}
-
-/// A blob for the script.
-fn blob(walk: &Walk, b: BlobId, store: &mut Store) -> Value {
-    let blob = &walk.numbers.graph.blobs[b];
-    let values = &walk.numbers.blobs[b];
-    let finite = || values.iter().copied().filter(|v| v.is_finite());
-    let range = [finite().fold(f32::INFINITY, f32::min), finite().fold(f32::NEG_INFINITY, f32::max)];
-    let range = range.map(|v| if v.is_finite() { v } else { 0.0 });
-    let peak = values.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |p| p.0);
-    let mut out = json!({
-        "name": blob.name, "shape": blob.shape.dims(), "producer": blob.producer, "range": range, "peak": peak,
-    });
-    match &walk.choice.values[b] {
-        Values::Whole => out["whole"] = json!(store.floats(values)),
-        Values::Made => out["made"] = json!(true),
-        Values::Before(after) => out["before"] = json!(after),
-        Values::Some(some) => {
-            let indices: Vec<u32> = some.iter().map(|&i| i as u32).collect();
-            let chosen: Vec<f32> = some.iter().map(|&i| values[i]).collect();
-            out["some"] = json!([store.indices(&indices), store.floats(&chosen)]);
-            out["pictures"] = pictures(&blob.shape, values, range, store);
-        }
-    }
-    let followed = &walk.choice.followed[b];
-    let partial = matches!(walk.choice.values[b], Values::Some(_));
-    let filters = matches!(walk.choice.weights[blob.producer], Some(Weights::Filters(_)));
-    if partial || filters {
-        let strongest = followed.iter().copied().max_by(|&i, &j| values[i].total_cmp(&values[j]));
-        out["followed"] = json!(followed);
-        out["channels"] = json!(followed.iter().map(|&i| channel(&blob.shape, i)).collect::<Vec<_>>());
-        out["peak"] = json!(strongest.unwrap_or(peak));
-    }
-    out
-}
-
-/// Channels as small pictures in 256 steps, each point the mean of the values that it stands for.
-fn pictures(shape: &Shape, values: &[f32], [low, high]: [f32; 2], store: &mut Store) -> Value {
-    let [_, _, h, w] = shape.nchw().unwrap_or([1, 1, 1, values.len()]);
-    let step = h.max(w).div_ceil(PICTURE);
-    let [rows, columns] = [h.div_ceil(step), w.div_ceil(step)];
-    let span = if high > low { high - low } else { 1.0 };
-    let mut bytes = Vec::with_capacity(values.len() / (step * step) + 1);
-    for plane in values.chunks(h * w) {
-        for r in 0..rows {
-            for c in 0..columns {
-                let (mut sum, mut n) = (0.0, 0);
-                for row in plane.chunks(w).skip(r * step).take(step) {
-                    for v in row.iter().skip(c * step).take(step) {
-                        sum += v;
-                        n += 1;
-                    }
-                }
-                bytes.push(((sum / n.max(1) as f32 - low) / span * 255.0).round() as u8);
-            }
-        }
-    }
-    json!({"bytes": store.bytes(&bytes), "size": [rows, columns], "step": step})
-}
-
-/// How samples became the input.
-fn sample(walk: &Walk, store: &mut Store) -> Value {
-    let options = walk.classifier.options();
-    let colours = match options.channel_order {
-        ChannelOrder::Bgr => ["blue", "green", "red"],
-        ChannelOrder::Rgb => ["red", "green", "blue"],
-    };
-    let turn = |[b, g, r]: [f32; 3]| match options.channel_order {
-        ChannelOrder::Bgr => [b, g, r],
-        ChannelOrder::Rgb => [r, g, b],
-    };
-    let (mut mean, mut image) = ([0.0; 3], None);
-    match &options.mean {
-        Mean::None => {}
-        Mean::Channels(values) => mean = turn(*values),
-        Mean::Image(picture) => {
-            let plane = picture.data().len() / picture.channels();
-            let planes = picture.data().chunks(plane);
-            let planes: Vec<&[f32]> = match options.channel_order {
-                ChannelOrder::Bgr => planes.collect(),
-                ChannelOrder::Rgb => planes.rev().collect(),
-            };
-            image = Some(store.floats(&planes.concat()));
-        }
-    }
-    json!({
-        "values": store.floats(&walk.samples), "colours": colours, "mean": mean, "image": image,
-        "scale": options.input_scale, "unit": options.raw_scale,
-    })
-}
-
-/// Where the crop lies in the photo: top, left, height, width, as shares of the photo.
-fn crop(walk: &Walk) -> Result<[f64; 4]> {
-    let options = walk.classifier.options();
-    let whole = match options.resize {
-        Resize::None => walk.picture.size(),
-        _ => options.image_dims,
-    };
-    let at = centre_crop(whole, options.crop).map_err(Error::from)?;
-    let share = |a: usize, b: usize| a as f64 / b as f64;
-    Ok([
-        share(at.y, whole.height),
-        share(at.x, whole.width),
-        share(options.crop.height, whole.height),
-        share(options.crop.width, whole.width),
-    ])
 }

@@ -32,9 +32,7 @@ pub(super) enum Reach {
 impl Reach {
     /// For the page's script.
     pub fn json(self) -> Value {
-        let window = |is: &str, w: Window| {
-            json!({"is": is, "kernel": w.kernel, "stride": w.stride, "pad": w.pad, "dilation": w.dilation})
-        };
+        let window = |is: &str, w: Window| json!({"is": is, "kernel": w.kernel, "stride": w.stride, "pad": w.pad, "dilation": w.dilation});
         match self {
             Self::Each => json!({"is": "each"}),
             Self::Place => json!({"is": "place"}),
@@ -55,7 +53,8 @@ impl Reach {
             Self::Window(w) => {
                 for o in outputs() {
                     for k in 0..w.kernel[axis] {
-                        let i = (o * w.stride[axis] + k * w.dilation[axis]).wrapping_sub(w.pad[axis]);
+                        let i =
+                            (o * w.stride[axis] + k * w.dilation[axis]).wrapping_sub(w.pad[axis]);
                         out.get_mut(i).into_iter().for_each(|seen| *seen = true);
                     }
                 }
@@ -63,7 +62,8 @@ impl Reach {
             Self::Spread(w) => {
                 for (i, out) in out.iter_mut().enumerate() {
                     let covers = |k: usize| {
-                        let o = (i * w.stride[axis] + k * w.dilation[axis]).wrapping_sub(w.pad[axis]);
+                        let o =
+                            (i * w.stride[axis] + k * w.dilation[axis]).wrapping_sub(w.pad[axis]);
                         seen.get(o) == Some(&true)
                     };
                     *out = (0..w.kernel[axis]).any(covers);
@@ -114,7 +114,9 @@ pub(super) fn reach(graph: &Graph, node: &Node, bottom: usize) -> Reach {
         Layer::Crop(l) => {
             let shapes: Vec<&Shape> = node.bottoms.iter().map(|&b| &graph.blobs[b].shape).collect();
             match l.origin(&shapes) {
-                Ok(origin) if bottom == 0 && origin.len() == 4 => Reach::Shift([origin[2], origin[3]]),
+                Ok(origin) if bottom == 0 && origin.len() == 4 => {
+                    Reach::Shift([origin[2], origin[3]])
+                }
                 _ => Reach::All,
             }
         }
@@ -132,12 +134,18 @@ fn size(shape: &Shape) -> [usize; 2] {
 
 /// The rows and columns of the blob `picture` that the value at `index` of `blob` depends on; none where it
 /// does not depend on it.
-pub(super) fn field(graph: &Graph, mut blob: BlobId, mut index: usize, picture: BlobId) -> Option<Field> {
+pub(super) fn field(
+    graph: &Graph,
+    mut blob: BlobId,
+    mut index: usize,
+    picture: BlobId,
+) -> Option<Field> {
     // While one input alone makes the value, its index knows more than its row and column: the branch that a
     // joined channel came from, the place of an element in a flattened blob.
     while blob != picture {
         let node = &graph.nodes[graph.blobs[blob].producer];
-        let shapes = |blobs: &[BlobId]| blobs.iter().map(|&b| &graph.blobs[b].shape).collect::<Vec<_>>();
+        let shapes =
+            |blobs: &[BlobId]| blobs.iter().map(|&b| &graph.blobs[b].shape).collect::<Vec<_>>();
         let top = node.tops.iter().position(|&t| t == blob).unwrap_or(0);
         let taps = taps(&node.layer, &shapes(&node.bottoms), &shapes(&node.tops), top, index);
         let alone = node.bottoms.len() == 1 || matches!(node.layer, Layer::Concat(_));

@@ -21,7 +21,13 @@ pub(super) struct Tap {
 }
 
 /// The inputs of the value at `index` of top number `top`; none for layers without bottoms.
-pub(super) fn taps(layer: &Layer, bottoms: &[&Shape], tops: &[&Shape], top: usize, index: usize) -> Vec<Tap> {
+pub(super) fn taps(
+    layer: &Layer,
+    bottoms: &[&Shape],
+    tops: &[&Shape],
+    top: usize,
+    index: usize,
+) -> Vec<Tap> {
     let plain = |bottom: usize, index: usize| Tap { bottom, index, weight: 0 };
     let along = |axis: usize, shape: &Shape| {
         let v = shape.along(axis);
@@ -166,7 +172,12 @@ fn back(w: &Window, axis: usize, at: usize, k: usize, len: usize) -> Option<usiz
 }
 
 /// The places of one plane's window that lie inside, for pooling.
-fn window(w: &Window, input: [usize; 2], output: [usize; 2], index: usize) -> impl Iterator<Item = usize> {
+fn window(
+    w: &Window,
+    input: [usize; 2],
+    output: [usize; 2],
+    index: usize,
+) -> impl Iterator<Item = usize> {
     let (plane, y, x) =
         (index / (output[0] * output[1]), index / output[1] % output[0], index % output[1]);
     let inside = |axis: usize, at: usize| -> Range<usize> {

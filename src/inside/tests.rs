@@ -87,7 +87,8 @@ fn a_value_sees_what_changes_it() {
             for axis in [0, 1] {
                 let changed = &changes[axis][b][i];
                 // A joined branch may see less than the rectangle; nothing sees more than its field.
-                let inside = field[axis].iter().zip(changed).all(|(sees, changes)| *sees || !changes);
+                let inside =
+                    field[axis].iter().zip(changed).all(|(sees, changes)| *sees || !changes);
                 assert!(inside, "{} {i}: {field:?}, changed by {changed:?}", blob.name);
                 if !matches!(blob.name.as_str(), "ave" | "up" | "cut0" | "cut1" | "flat" | "tanh") {
                     assert_eq!(&field[axis], changed, "{} {i}, axis {axis}", blob.name);
@@ -102,7 +103,8 @@ fn a_value_sees_what_changes_it() {
 /// The value of a weighted node's output from its taps.
 fn product_sum(net: &Net, node: &Node, top: usize, index: usize) -> f64 {
     let graph = net.graph();
-    let taps = taps(&node.layer, &shapes(graph, &node.bottoms), &shapes(graph, &node.tops), top, index);
+    let taps =
+        taps(&node.layer, &shapes(graph, &node.bottoms), &shapes(graph, &node.tops), top, index);
     let (weights, bias) = (net.param(&node.name, 0).unwrap(), net.param(&node.name, 1).unwrap());
     let x = net.values(node.bottoms[0]).unwrap();
     let shape = &graph.blobs[node.tops[top]].shape;
@@ -120,7 +122,10 @@ fn products_add_up_to_the_output() {
         let node = graph.nodes.iter().find(|n| n.name == name).unwrap();
         for (i, &want) in net.values(node.tops[0]).unwrap().iter().enumerate() {
             let sum = product_sum(&net, node, 0, i);
-            assert!((sum - f64::from(want)).abs() < 1e-5 * (1.0 + want.abs() as f64), "{name} {i}: {sum}, {want}");
+            assert!(
+                (sum - f64::from(want)).abs() < 1e-5 * (1.0 + want.abs() as f64),
+                "{name} {i}: {sum}, {want}"
+            );
         }
     }
 }
@@ -132,7 +137,10 @@ fn taps_are_what_changes_a_value() {
     // Each layer alone, as a network that reads its bottoms.
     for node in graph.nodes.iter().filter(|n| n.bottoms.len() == 1) {
         let bottom = &graph.blobs[node.bottoms[0]].shape;
-        let own: Vec<&str> = WINDOWS.split("layer {").filter(|l| l.contains(&format!(" name: \"{}\" ", node.name))).collect();
+        let own: Vec<&str> = WINDOWS
+            .split("layer {")
+            .filter(|l| l.contains(&format!(" name: \"{}\" ", node.name)))
+            .collect();
         let dims: String = bottom.dims().iter().map(|d| format!(" dim: {d}")).collect();
         let from = &graph.blobs[node.bottoms[0]].name;
         let text = format!(
@@ -146,7 +154,8 @@ fn taps_are_what_changes_a_value() {
         alone.forward().unwrap();
         let tops = alone.graph().nodes[1].tops.clone();
         let before: Vec<Vec<f32>> = tops.iter().map(|&t| alone.values(t).unwrap()).collect();
-        let mut changed: Vec<Vec<Vec<usize>>> = before.iter().map(|v| vec![vec![]; v.len()]).collect();
+        let mut changed: Vec<Vec<Vec<usize>>> =
+            before.iter().map(|v| vec![vec![]; v.len()]).collect();
         for i in 0..x.len() {
             let mut other = x.clone();
             other[i] += 1.0;
@@ -154,13 +163,16 @@ fn taps_are_what_changes_a_value() {
             alone.forward().unwrap();
             for (t, &top) in tops.iter().enumerate() {
                 let after = alone.values(top).unwrap();
-                (0..after.len()).filter(|&o| after[o] != before[t][o]).for_each(|o| changed[t][o].push(i));
+                (0..after.len())
+                    .filter(|&o| after[o] != before[t][o])
+                    .for_each(|o| changed[t][o].push(i));
             }
         }
         for t in 0..tops.len() {
             for o in 0..before[t].len() {
                 let (b, tt) = (shapes(graph, &node.bottoms), shapes(graph, &node.tops));
-                let mut found: Vec<usize> = taps(&node.layer, &b, &tt, t, o).iter().map(|t| t.index).collect();
+                let mut found: Vec<usize> =
+                    taps(&node.layer, &b, &tt, t, o).iter().map(|t| t.index).collect();
                 found.sort_unstable();
                 assert_eq!(found, changed[t][o], "{} top {t}, output {o}", node.name);
             }

@@ -68,10 +68,11 @@ const tellers = {
     const [w, biases] = await Promise.all([weights(n), op.bias === null ? null : floats(op.bias)]);
     const [output, row] = [i % op.outputs, Math.floor(i / op.outputs)];
     const inputs = size(bottom).count / (size(tops[0]).count / op.outputs);
-    const { h, w: width } = size(bottom);
-    const term = (index, weight) => ({
-      plane: Math.floor(index / (h * width)), index, x: x.at(index), w: weight, product: x.at(index) * weight,
-    });
+    const from = size(bottom);
+    const term = (index, weight) => {
+      const { plane, y, x: column } = place(from, index);
+      return { plane, ky: y, kx: column, index, x: x.at(index), w: weight, product: x.at(index) * weight };
+    };
     const options = { bias: biases?.[output], slope: reluAfter(n, t) };
     if (w.strongest) {
       const terms = w.strongest(output).map(({ index, w }) => term(index, w));
@@ -79,7 +80,8 @@ const tellers = {
     }
     const weight = (k) => (op.transpose ? k * op.outputs + output : output * inputs + k);
     const terms = Array.from({ length: inputs }, (_, k) => term(row * inputs + k, w.of(output, weight(k))));
-    return summed(terms, bottom, options);
+    // A window as large as its input.
+    return summed(terms, bottom, { ...options, kernel: [from.h, from.w] });
   },
 
   pool({ op, bottoms: [bottom], tops }, t, i, [x]) {
@@ -111,14 +113,20 @@ const tellers = {
     return { kind: "steps", lines, steps, down: { b: bottom, i }, missing: x.at(i) === undefined };
   },
 
-  unary({ op, bottoms: [bottom] }, t, i, [x]) {
+  async unary({ op, bottoms: [bottom] }, t, i, [x]) {
     let before = x.at(i);
-    // A sum that is not in this page: its own layer tells it.
+    const producer = blobs[bottom].producer;
+    // A sum that is not in this page is found again from its products.
     const sum = blobs[bottom].before !== undefined;
-    const steps = sum
-      ? [{ name: "before: the sum that the layer above tells; follow it down" }]
-      : [{ name: "before", value: before }, { name: "after", value: functions[op.f](before, op), result: true }];
-    return { kind: "steps", steps, down: { b: bottom, i }, missing: !sum && before === undefined };
+    if (sum) {
+      const below = await explain(producer, nodes[producer].tops.indexOf(bottom), i);
+      before = below.missing ? undefined : below.sum;
+    }
+    const steps = [
+      { name: sum ? `before: the sum of ${nodes[producer].name}` : "before", value: before },
+      { name: "after", value: functions[op.f](before, op), result: true },
+    ];
+    return { kind: "steps", steps, down: { b: bottom, i }, missing: before === undefined };
   },
 
   async prelu({ op, bottoms: [bottom] }, t, i, [x]) {
@@ -297,7 +305,7 @@ function num(v) {
   if (v === undefined || v === null) return "—";
   if (!Number.isFinite(v)) return String(v).replace("-", "−");
   const small = v !== 0 && (Math.abs(v) < 1e-4 || Math.abs(v) >= 1e6);
-  const text = small ? v.toExponential(2).replace("e+", "e") : String(Number(v.toPrecision(4)));
+  const text = small ? v.toExponential(2).replace(/\.?0*e\+?/, "e") : String(Number(v.toPrecision(4)));
   return text.replace(/-/g, "−");
 }
 

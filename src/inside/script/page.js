@@ -13,7 +13,7 @@ const way = [];
 let asked = 0;
 
 /** Chooses value `i` of top `t` of node `n`. */
-async function choose(n, t, i, { push = false, reveal = false, focus = false, passing = false } = {}) {
+async function choose(n, t, i, { push = false, reveal = false, focus = false, passing = false, first = false } = {}) {
   if (push && chosen) way.push(chosen);
   const ask = ++asked;
   if (!passing) chosen = { n, t, i };
@@ -22,7 +22,9 @@ async function choose(n, t, i, { push = false, reveal = false, focus = false, pa
   if (view && view.top !== t) await view.turn(t);
   if (!passing) view?.mark(i);
   if (reveal) {
-    document.getElementById(`l${n}`).scrollIntoView({ behavior: calm.matches ? "auto" : "smooth", block: "start" });
+    // On a phone the panel covers the lower half: what was chosen must be in the upper one.
+    const to = narrow.matches ? `#l${n} .large` : `#l${n}`;
+    (document.querySelector(to) ?? document.getElementById(`l${n}`)).scrollIntoView({ block: "start" });
     if (focus || push) view?.focus();
   }
   const story = await explain(n, t, i);
@@ -30,10 +32,11 @@ async function choose(n, t, i, { push = false, reveal = false, focus = false, pa
   tellStory(story);
   if (passing) return;
   panel.classList.add("told");
+  panel.classList.toggle("folded", first);
   say(`${story.title}, ${where(story.b, i)}: ${num(story.output)}`);
   showOnMap(n);
 }
-const calm = matchMedia("(prefers-reduced-motion: reduce)");
+const narrow = matchMedia("(max-width: 48rem)");
 
 /** Follows the chosen value to the input that says most. */
 async function descend() {
@@ -95,7 +98,7 @@ async function build(view) {
     overview = el("canvas", {});
     const ring = el("i", { class: "mark" });
     const tiles = el("div", { class: "tiles", "aria-hidden": "true" }, overview, ring);
-    const columns = Math.max(1, Math.min(planes, Math.floor(Math.sqrt(planes * 1.7))));
+    const columns = planes <= 4 ? planes : Math.floor(Math.sqrt(planes * 1.7));
     const gap = Math.max(1, Math.round(w / 24));
     overview.width = columns * (w + gap);
     overview.height = Math.ceil(planes / columns) * (h + gap);
@@ -356,6 +359,8 @@ const sight = new IntersectionObserver((entries) => {
 }, { rootMargin: "600px" });
 sections.forEach((section) => sight.observe(section));
 
-// The first story is that of what the network says.
+// The first story is that of the layer in the address, or of what the network says.
 const { best } = network;
-if (best) choose(blobs[best.blob].producer, nodes[blobs[best.blob].producer].tops.indexOf(best.blob), best.index);
+const wanted = Number(location.hash.match(/^#l(\d+)$/)?.[1] ?? -1);
+if (wanted in nodes) visit(wanted);
+else if (best) choose(blobs[best.blob].producer, nodes[blobs[best.blob].producer].tops.indexOf(best.blob), best.index, { first: true });

@@ -19,12 +19,14 @@ function tellStory(story, { keep = false } = {}) {
   const title = el("h2", { tabindex: -1 }, story.title, " ", el("span", {}, where(b, i)));
   const value = el("p", { class: "value" }, el("output", {}, num(output)));
   const body = story.missing ? absent(story) : (bodies[story.kind] ?? (() => []))(story);
-  const from = story.down && el("button", { class: "down", onclick: () => descend() }, "Down to the strongest input", el("kbd", {}, "Enter"));
+  const from = story.down && el("button", { class: "down", onclick: () => descend() }, "To its strongest input", el("kbd", {}, "Enter"));
   const back = el("button", { class: "back", onclick: () => goBack() }, "Back", el("kbd", {}, "Esc"));
   back.disabled = way.length === 0;
   const fold = el("button", { class: "fold", "aria-label": "Fold this panel", onclick: () => panel.classList.toggle("folded") });
+  const { picture, words } = seen(story);
   panel.replaceChildren(
-    fold, title, value, ...body, el("p", { class: "steps" }, from, back), seen(story),
+    fold, el("div", { class: "top" }, el("div", {}, title, value), picture), el("p", { class: "hint" }, words),
+    el("p", { class: "steps" }, from, back), ...body,
   );
   Object.assign(panel.dataset, { node: n, index: i, output: output ?? "" });
   for (const name of ["sum", "bias", "rest", "relu"]) delete panel.dataset[name];
@@ -41,7 +43,7 @@ const absent = () => [
   el("p", { class: "note" }, "What made this value is not in this page, for its size. Values that can be followed are marked by dots in the large picture."),
 ];
 
-/** The part of the photo that a value depends on. */
+/** The part of the photo that a value depends on: a picture of it, and in words. */
 function seen({ b, i }) {
   const photo = document.getElementById("photo");
   const box = el("div", { class: "seen" }, el("img", { src: photo.src, alt: "" }));
@@ -61,10 +63,11 @@ function seen({ b, i }) {
     mark("field", top + (height * y0) / input.h, left + (width * x0) / input.w, (height * h) / input.h, (width * w) / input.w);
     words = h === input.h && w === input.w
       ? `It sees the whole input, ${h} × ${w} pixels.`
+      : h * w === 1 ? `It comes from one pixel: row ${y0}, column ${x0}.`
       : `It sees ${h} × ${w} pixels of the input: rows ${y0} to ${y1}, columns ${x0} to ${x1}.`;
     panel.dataset.field = [y0, y1, x0, x1].join(" ");
   } else delete panel.dataset.field;
-  return el("figure", {}, box, el("figcaption", {}, words));
+  return { picture: box, words };
 }
 
 /** The groups whose products are shown one by one. */
@@ -122,8 +125,9 @@ const bodies = {
     const parts = [];
     if (lines.length) {
       parts.push(el("table", {}, el("tbody", {}, ...lines.map(({ name, value, then, share, here }) => {
-        const meter = share === undefined ? null : el("meter", { min: 0, max: 1, value: share });
-        return el("tr", { class: here ? "here" : null }, el("th", { scope: "row" }, name), el("td", {}, num(value)), el("td", {}, then, meter));
+        const bar = el("i", {});
+        bar.style.width = `${100 * (share ?? 0)}%`;
+        return el("tr", { class: here ? "here" : null }, el("th", { scope: "row" }, name), el("td", {}, num(value)), el("td", {}, then, share === undefined ? null : el("span", { class: "share" }, bar)));
       }))));
     }
     parts.push(el("dl", { class: "equation" }, ...steps.map(({ name, value, result }) =>
@@ -164,8 +168,13 @@ function grid(name, terms, [kh, kw], of, most, { product = false, winner = null 
   return el("figure", { class: kw > 5 ? "many" : null }, cells, el("figcaption", {}, name));
 }
 
-/** A number with two digits that count, for cells. */
-const num2 = (v) => (Math.abs(v) >= 1000 || (v !== 0 && Math.abs(v) < 0.01) ? v.toExponential(0).replace("e+", "e") : String(Number(v.toPrecision(2)))).replace(/-/g, "−").replace(/^(−?)0\./, "$1.");
+/** A number with two digits that count, for cells: 1100 as 1.1k, 0.25 as .25. */
+function num2(v) {
+  const size = Math.abs(v);
+  const two = (v) => String(Number(v.toPrecision(2)));
+  if (size >= 1e6 || (size > 0 && size < 0.01)) return v.toExponential(0).replace("e+", "e").replace(/-/g, "−");
+  return (size >= 1000 ? `${two(v / 1000)}k` : two(v)).replace("-", "−").replace(/^(−?)0\./, "$1.");
+}
 
 /** The cross-section: what each channel adds, and of open channels each product. */
 function windows(story, again) {
