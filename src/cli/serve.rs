@@ -2,9 +2,9 @@
 
 use super::score::likability;
 use super::{Outcome, print};
-use likenet::pipeline::{self, Project};
 use likenet::inside::Model;
 use likenet::net::trained;
+use likenet::pipeline::{self, Project};
 use likenet::score::{Judge, Likability, Purpose};
 use likenet::web::{Engines, Server, Settings};
 use likenet::{Error, Result};

@@ -31,8 +31,8 @@ mod truth;
 
 pub use config::{Config, TEMPLATE};
 pub use demo::{Demo, demo};
-pub use finetune::training_log;
 pub use filter::{FilterResult, Sorted, train as train_filter};
+pub use finetune::training_log;
 pub use pack::pack;
 pub use project::Project;
 pub use run::{Finished, Progress, Status, again, forget_results, run, status};

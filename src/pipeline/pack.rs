@@ -29,7 +29,8 @@ pub fn pack(project: &Project, most: usize) -> Result<Likability> {
     let blob = classifier.blob().map(String::from).unwrap_or_default();
     let network = network::of(project)?;
     let file = |path: &std::path::Path| std::fs::read(path).map_err(Error::io(path));
-    let own = trained(&network.name).filter(|_| project.config.features.weights.as_os_str().is_empty());
+    let own =
+        trained(&network.name).filter(|_| project.config.features.weights.as_os_str().is_empty());
     let weights = if own.is_some() { None } else { Some(file(&network.weights)?) };
     let cascade = &project.config.filter.cascade;
     let cascade = match cascade.as_os_str().is_empty() {

@@ -110,11 +110,7 @@ impl Features {
 
     /// The rows of some photos with their labels, grouped by user, and which photo each row is of. Photos without
     /// features, whose files could not be read, are left out.
-    pub fn of(
-        &self,
-        photos: &[Photo],
-        copies: bool,
-    ) -> Result<(Table, Vec<usize>)> {
+    pub fn of(&self, photos: &[Photo], copies: bool) -> Result<(Table, Vec<usize>)> {
         let matrix = &self.table.matrix;
         let mut chosen = Matrix::new(matrix.columns(), layout(matrix));
         let mut values = vec![0.0; matrix.columns()];

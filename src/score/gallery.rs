@@ -150,6 +150,8 @@ mod tests {
         assert!(gallery.push(&[1.0], Specimen::default()).is_err());
         assert!(gallery.push(&[1.0, f32::NAN, 0.0], Specimen::default()).is_err());
         assert_eq!(gallery.len(), 3);
-        assert!(Gallery::from_parts(3, vec![0; 5], vec![0.0; 2], vec![Specimen::default(); 2]).is_err());
+        assert!(
+            Gallery::from_parts(3, vec![0; 5], vec![0.0; 2], vec![Specimen::default(); 2]).is_err()
+        );
     }
 }

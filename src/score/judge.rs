@@ -73,7 +73,8 @@ impl Judge {
             return Err(Error::Invalid(why.into()));
         }
         let eye = likability.load_network(vec![blob.clone()], BATCH, Purpose::Features)?;
-        let (got, want) = (eye.net.blob_shape(&blob)?.count() / BATCH, likability.classifier.columns());
+        let (got, want) =
+            (eye.net.blob_shape(&blob)?.count() / BATCH, likability.classifier.columns());
         if got != want {
             return Err(Error::Invalid(format!(
                 "blob '{blob}' has {got} values and the classifier learned from {want}"

@@ -68,7 +68,12 @@ impl Likability {
     }
 
     /// Loads its network, for batches of that many rows; `blobs` can be read after a pass.
-    pub fn load_network(&self, blobs: Vec<String>, batch: usize, purpose: Purpose) -> Result<Loaded> {
+    pub fn load_network(
+        &self,
+        blobs: Vec<String>,
+        batch: usize,
+        purpose: Purpose,
+    ) -> Result<Loaded> {
         let own = || trained(&self.network.name).map(|own| own.weights);
         let weights = self.weights.as_deref().or_else(own).unwrap_or_default();
         with_file(weights, |path| {
@@ -173,7 +178,8 @@ fn numbers<const N: usize>(archive: &Archive, name: &str) -> Read<[f32; N]> {
 
 fn gallery(archive: &Archive, columns: usize) -> Read<Gallery> {
     let thumbnails = archive.get::<u8>("gallery.thumbnails")?;
-    let (lengths, good) = (archive.get::<u32>("gallery.lengths")?, archive.get::<u8>("gallery.good")?);
+    let (lengths, good) =
+        (archive.get::<u32>("gallery.lengths")?, archive.get::<u8>("gallery.good")?);
     let whole: u64 = lengths.iter().map(|&l| u64::from(l)).sum();
     if whole != thumbnails.len() as u64 || lengths.len() != good.len() {
         return Err("its gallery's pictures are not as long as it says".into());

@@ -43,8 +43,13 @@ impl Trainer {
     /// labels.
     pub fn glimpse(&self) -> Result<Glimpse> {
         let net = self.net();
-        let mut glimpse =
-            Glimpse { iter: self.iter(), filters: filters(net)?, wrong: vec![], batch: 0, errors: 0 };
+        let mut glimpse = Glimpse {
+            iter: self.iter(),
+            filters: filters(net)?,
+            wrong: vec![],
+            batch: 0,
+            errors: 0,
+        };
         if let Some(judged) = Judged::find(net.graph()) {
             judged.worst(net, &mut glimpse)?;
         }
@@ -112,7 +117,9 @@ impl<'a> Judged<'a> {
             return Ok(());
         }
         let mut wrong: Vec<(usize, usize, usize, f32)> = vec![];
-        for (at, (row, &label)) in scores.data().chunks_exact(classes).zip(labels.data()).enumerate() {
+        for (at, (row, &label)) in
+            scores.data().chunks_exact(classes).zip(labels.data()).enumerate()
+        {
             let label = label as usize;
             let guess = (0..classes).fold(0, |best, c| if row[c] > row[best] { c } else { best });
             if label >= classes || guess == label {
@@ -137,7 +144,8 @@ impl<'a> Judged<'a> {
     fn photo(&self, size: Size, planes: &[f32]) -> Result<Picture> {
         let DataLayer { mean_value, mean_file, scale, .. } = self.source;
         let mean = |c: usize| mean_value.get(c).or(mean_value.first()).copied().unwrap_or(0.0);
-        let (low, high) = planes.iter().fold((f32::MAX, f32::MIN), |(l, h), &x| (l.min(x), h.max(x)));
+        let (low, high) =
+            planes.iter().fold((f32::MAX, f32::MIN), |(l, h), &x| (l.min(x), h.max(x)));
         let byte = |value: f32, c: usize| match mean_file.is_empty() {
             true => value / scale + mean(c),
             false => 255.0 * (value - low) / (high - low).max(f32::MIN_POSITIVE),

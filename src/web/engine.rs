@@ -113,7 +113,8 @@ impl Engine for Judge {
             similarity: alike.similarity,
             caption: String::new(),
         };
-        let score::Explanation { occlusion, gradient, alike: photos } = Judge::explain(self, photo)?;
+        let score::Explanation { occlusion, gradient, alike: photos } =
+            Judge::explain(self, photo)?;
         Ok(Explanation {
             occlusion: map(occlusion),
             gradient: gradient.map(map),
@@ -123,13 +124,6 @@ impl Engine for Judge {
 
     fn about(&self) -> About {
         let score::About { title, caveat, method, photos, quality } = Judge::about(self).clone();
-        About {
-            model: title,
-            features: method,
-            photos,
-            quality,
-            caveat,
-            ..About::default()
-        }
+        About { model: title, features: method, photos, quality, caveat, ..About::default() }
     }
 }

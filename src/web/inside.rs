@@ -55,7 +55,8 @@ pub(super) async fn walk(
     };
     let page = tokio::task::spawn_blocking(work).await;
     let page = page.map_err(|_| Refusal::internal("the network broke down"))?;
-    let page = page.ok_or_else(|| Refusal::unavailable("this server has no network to look into"))?;
+    let page =
+        page.ok_or_else(|| Refusal::unavailable("this server has no network to look into"))?;
     let page = page.map_err(|e| Refusal::internal(e.to_string()))?;
     let mut response = Html(page).into_response();
     let policy = POLICY.clone().ok_or_else(|| Refusal::internal("the page has no policy"))?;

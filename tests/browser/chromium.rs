@@ -100,7 +100,8 @@ impl Chromium {
 
     fn read(&mut self) -> Value {
         let message = self.socket.read().expect("an answer in time");
-        let value: Value = serde_json::from_str(message.to_text().unwrap_or("{}")).unwrap_or_default();
+        let value: Value =
+            serde_json::from_str(message.to_text().unwrap_or("{}")).unwrap_or_default();
         let params = &value["params"];
         match value["method"].as_str() {
             Some("Runtime.exceptionThrown") => {
@@ -123,10 +124,13 @@ impl Chromium {
 
     /// The value of an expression in the page; a promise is waited for.
     pub fn eval(&mut self, expression: &str) -> Value {
-        let params =
-            json!({"expression": expression, "returnByValue": true, "awaitPromise": true});
+        let params = json!({"expression": expression, "returnByValue": true, "awaitPromise": true});
         let result = self.call("Runtime.evaluate", params);
-        assert!(result["exceptionDetails"].is_null(), "{expression}: {}", result["exceptionDetails"]);
+        assert!(
+            result["exceptionDetails"].is_null(),
+            "{expression}: {}",
+            result["exceptionDetails"]
+        );
         result["result"]["value"].clone()
     }
 
@@ -136,7 +140,10 @@ impl Chromium {
         while self.eval(&format!("!!({condition})")) != json!(true) {
             if begun.elapsed() > PATIENCE {
                 let shown = self.eval("document.body.innerText.slice(0, 2000)");
-                panic!("waited in vain for {condition}; the page says: {shown}\n{:?}", self.complaints);
+                panic!(
+                    "waited in vain for {condition}; the page says: {shown}\n{:?}",
+                    self.complaints
+                );
             }
             std::thread::sleep(Duration::from_millis(30));
         }
@@ -200,7 +207,8 @@ impl Chromium {
             " " => " ",
             _ => "",
         };
-        let mut event = json!({"type": "keyDown", "key": key, "code": key, "windowsVirtualKeyCode": code});
+        let mut event =
+            json!({"type": "keyDown", "key": key, "code": key, "windowsVirtualKeyCode": code});
         if !text.is_empty() {
             event["text"] = json!(text);
         }
@@ -232,7 +240,8 @@ impl Chromium {
     /// Writes what the window shows as a PNG file.
     pub fn screenshot(&mut self, path: &Path) {
         let shot = self.call("Page.captureScreenshot", json!({"format": "png"}));
-        let bytes = BASE64_STANDARD.decode(shot["data"].as_str().expect("a picture")).expect("base64");
+        let bytes =
+            BASE64_STANDARD.decode(shot["data"].as_str().expect("a picture")).expect("base64");
         std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
         std::fs::write(path, bytes).expect("written");
     }

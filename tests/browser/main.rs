@@ -41,7 +41,9 @@ fn photos_are_scored_ranked_and_explained() {
     browser.wait("document.querySelector('#percent').textContent.includes('%')");
     assert_eq!(browser.eval("document.querySelector('#caveat').hidden"), json!(false));
     browser.click("input[name=overlay][value=occlusion]");
-    browser.wait("document.querySelector('#map').width > 1 && !document.querySelector('#legend').hidden");
+    browser.wait(
+        "document.querySelector('#map').width > 1 && !document.querySelector('#legend').hidden",
+    );
     browser.wait("document.querySelectorAll('#alike li').length === 8");
     shot(&mut browser, "score-one");
     browser.click("input[name=overlay][value=gradient]");
@@ -128,7 +130,10 @@ fn the_network_is_walked_through() {
     // Every layer of the network has its section, and the map leads there.
     let layers = browser.eval("document.querySelectorAll('section[id^=l]').length").as_i64();
     assert!(layers >= Some(20), "{layers:?}");
-    assert_eq!(browser.eval("document.querySelectorAll('#map a[data-to]').length").as_i64(), layers);
+    assert_eq!(
+        browser.eval("document.querySelectorAll('#map a[data-to]').length").as_i64(),
+        layers
+    );
 
     // A value of each convolution under the mouse: what is shown adds up to what is shown.
     let convolutions = browser.eval(
@@ -151,7 +156,9 @@ fn the_network_is_walked_through() {
     browser.press("ArrowDown");
     assert_ne!(browser.eval("document.querySelector('#panel').dataset.index"), before);
     pages::adds_up(&mut browser);
-    let node = |browser: &mut Chromium| browser.eval("+document.querySelector('#panel').dataset.node").as_i64();
+    let node = |browser: &mut Chromium| {
+        browser.eval("+document.querySelector('#panel').dataset.node").as_i64()
+    };
     let top = node(&mut browser);
     browser.press("Enter");
     assert!(node(&mut browser) < top, "Enter goes down");

@@ -52,13 +52,15 @@ fn repo() -> &'static Path {
 /// A folder with one.jpg and two.jpg, drawn portraits of the gallery, and three.png, a clock.
 pub fn photos() -> TempDir {
     let folder = tempfile::tempdir().expect("a folder");
-    let gallery = decode_file(&repo().join("docs/gallery.jpg"), &Limits::default()).expect("a photo");
+    let gallery =
+        decode_file(&repo().join("docs/gallery.jpg"), &Limits::default()).expect("a photo");
     for (name, x) in [("one.jpg", 0), ("two.jpg", gallery.width / 2)] {
         let side = Size::square(gallery.height.min(gallery.width) / 2);
         let rows = gallery.data.chunks_exact(gallery.width * 3).take(side.height);
         let data = rows.flat_map(|row| row[x * 3..][..side.width * 3].to_vec()).collect();
         let cut = Picture::new(side, data).expect("a picture");
-        std::fs::write(folder.path().join(name), encode_jpeg(&cut, 90).expect("a file")).expect("written");
+        std::fs::write(folder.path().join(name), encode_jpeg(&cut, 90).expect("a file"))
+            .expect("written");
     }
     std::fs::copy(repo().join("docs/clock.png"), folder.path().join("three.png")).expect("copied");
     folder
@@ -66,7 +68,8 @@ pub fn photos() -> TempDir {
 
 /// A small picture in base64.
 pub fn tiny_png() -> String {
-    let picture = Picture::new(Size::square(2), vec![9, 99, 199, 0, 0, 0, 255, 255, 255, 80, 90, 70]);
+    let picture =
+        Picture::new(Size::square(2), vec![9, 99, 199, 0, 0, 0, 255, 255, 255, 80, 90, 70]);
     BASE64_STANDARD.encode(encode_png(&picture.expect("a picture")).expect("a file"))
 }
 

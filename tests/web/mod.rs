@@ -6,7 +6,9 @@ use likenet::Result;
 use likenet::faces::{Face, Rect};
 use likenet::image::{Picture, Size};
 use likenet::report::{encode_jpeg, encode_png};
-use likenet::web::{About, Alike, Engine, Engines, Explanation, Map, Patience, Score, Server, Settings};
+use likenet::web::{
+    About, Alike, Engine, Engines, Explanation, Map, Patience, Score, Server, Settings,
+};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex};
@@ -72,7 +74,8 @@ pub fn settings() -> Settings {
 }
 
 pub fn begin(settings: Settings, engine: Red) -> Server {
-    let engines = Engines { scores: Box::new(engine.clone()), explains: Box::new(engine), inside: None };
+    let engines =
+        Engines { scores: Box::new(engine.clone()), explains: Box::new(engine), inside: None };
     Server::begin(settings, engines).expect("a server")
 }
 
