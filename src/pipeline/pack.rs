@@ -74,6 +74,7 @@ fn about(project: &Project, set: Set) -> Result<About> {
         caveat: if simulated { SIMULATED.into() } else { String::new() },
         method: format!("{method} on {features} of {network}"),
         photos,
+        people: set == Set::People,
         quality,
     })
 }

@@ -48,6 +48,9 @@ pub struct About {
     pub method: String,
     /// Photos that were learnt from.
     pub photos: usize,
+    /// Whether all of them are of people: the probability of another photo says little.
+    #[serde(default)]
+    pub people: bool,
     /// How well it ranked photos that it had not seen, in words.
     pub quality: String,
 }

@@ -89,8 +89,8 @@ pub struct About {
     pub trained_on: String,
     /// How many photos it learnt from.
     pub photos: usize,
-    /// When it learnt.
-    pub date: String,
+    /// Whether it learnt from photos of people only: what it says of others means little.
+    pub people: bool,
     /// How well it judged photos that it had not seen, in words.
     pub quality: String,
     /// What must be known before all else, such as that it learnt from drawn photos.
@@ -123,7 +123,8 @@ impl Engine for Judge {
     }
 
     fn about(&self) -> About {
-        let score::About { title, caveat, method, photos, quality } = Judge::about(self).clone();
-        About { model: title, features: method, photos, quality, caveat, ..About::default() }
+        let score::About { title, caveat, method, photos, people, quality } = Judge::about(self).clone();
+        let trained_on = if people { "all with a face".into() } else { String::new() };
+        About { model: title, features: method, trained_on, photos, people, quality, caveat }
     }
 }

@@ -80,12 +80,12 @@ async function explain(photo) {
   } catch (error) {
     photo.trouble = error.message;
   }
-  if (state.chosen === photo) show(photo);
+  if (state.chosen === photo) show(photo, state.people);
 }
 
 function choose(photo) {
   state.chosen = photo;
-  show(photo);
+  show(photo, state.people);
   render();
   explain(photo);
 }
@@ -238,9 +238,10 @@ byId("clear").addEventListener("click", () => {
 // What this server allows, and whom it asks.
 fetch("/api/v1/about").then((response) => response.json()).then(({ model, limits }) => {
   state.limits = limits;
+  state.people = model.people;
   byId("url-form").hidden = !limits.urls;
   const from = [model.photos && `${model.photos.toLocaleString("en")} photos`, model.trained_on].filter(Boolean).join(", ");
-  const facts = [model.model && `Model: ${model.model}`, model.features, from && `learnt from ${from}`, model.quality, model.date];
+  const facts = [model.model && `Model: ${model.model}`, model.features, from && `learnt from ${from}`, model.quality];
   byId("about").prepend(`${facts.filter(Boolean).join("; ")}. `);
   byId("caveat").textContent = model.caveat;
   byId("caveat").hidden = !model.caveat;

@@ -13,8 +13,8 @@ const CAPTIONS = {
 
 let shown = null;
 
-/** Shows a photo; called again when more is known of it. */
-export function show(photo) {
+/** Shows a photo; called again when more is known of it. `people`: the model knows photos of people only. */
+export function show(photo, people) {
   const { result } = photo;
   const same = shown === photo;
   shown = photo;
@@ -25,7 +25,8 @@ export function show(photo) {
   byId("percent").textContent = percent(result.probability);
   byId("fill").style.width = `${100 * result.probability}%`;
   byId("bar").setAttribute("aria-label", `Probability of being liked: ${percent(result.probability)}; the line is at 50 %.`);
-  byId("words").textContent = words(result.probability);
+  const stranger = people && result.faces.length === 0;
+  byId("words").textContent = stranger ? `No face is found here, and the model knows photos of people only: its number says little. ${words(result.probability)}` : words(result.probability);
   if (!same) {
     const image = byId("photo");
     image.alt = `${photo.name}, with ${faces}`;
