@@ -123,7 +123,8 @@ impl Engine for Judge {
     }
 
     fn about(&self) -> About {
-        let score::About { title, caveat, method, photos, people, quality } = Judge::about(self).clone();
+        let score::About { title, caveat, method, photos, people, quality } =
+            Judge::about(self).clone();
         let trained_on = if people { "all with a face".into() } else { String::new() };
         About { model: title, features: method, trained_on, photos, people, quality, caveat }
     }

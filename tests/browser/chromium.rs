@@ -20,6 +20,8 @@ pub struct Chromium {
     socket: WebSocket<MaybeTlsStream<TcpStream>>,
     session: String,
     calls: u64,
+    /// Whether fingers touch the screen, instead of a mouse.
+    touched: bool,
     /// What pages complained of: exceptions, blocked by their policy, failed loads.
     pub complaints: Vec<String>,
     _profile: tempfile::TempDir,
@@ -66,6 +68,7 @@ impl Chromium {
             socket,
             session: String::new(),
             calls: 0,
+            touched: false,
             complaints: vec![],
             _profile: profile,
         };
@@ -174,9 +177,18 @@ impl Chromium {
         self.mouse("mouseMoved", x, y);
     }
 
-    /// Clicks on an element.
+    /// Clicks on an element, or taps it.
     pub fn click(&mut self, selector: &str) {
         let [x, y] = self.middle(selector);
+        if self.touched {
+            let points = json!([{"x": x, "y": y}]);
+            self.call(
+                "Input.dispatchTouchEvent",
+                json!({"type": "touchStart", "touchPoints": points}),
+            );
+            self.call("Input.dispatchTouchEvent", json!({"type": "touchEnd", "touchPoints": []}));
+            return;
+        }
         for kind in ["mouseMoved", "mousePressed", "mouseReleased"] {
             self.mouse(kind, x, y);
         }
@@ -227,6 +239,7 @@ impl Chromium {
         let metrics = json!({
             "width": width, "height": height, "deviceScaleFactor": if phone { 2 } else { 1 }, "mobile": phone
         });
+        self.touched = phone;
         self.call("Emulation.setDeviceMetricsOverride", metrics);
         self.call("Emulation.setTouchEmulationEnabled", json!({"enabled": phone}));
     }

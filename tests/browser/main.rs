@@ -135,14 +135,14 @@ fn the_network_is_walked_through() {
         layers
     );
 
-    // A value of each convolution under the mouse: what is shown adds up to what is shown.
-    let convolutions = browser.eval(
-        "[...document.querySelectorAll('section[id^=l]')].filter((s) => /Convolution|InnerProduct/.test(s.textContent) && s.querySelector('.zoom'))
-         .map((s) => s.id)",
+    // A value of each layer with weights under the mouse: what is shown adds up to what is shown.
+    let weighted = browser.eval(
+        "[...document.querySelectorAll('section.conv, section.full')].map((section) => section.id)",
     );
-    let convolutions: Vec<String> = serde_json::from_value(convolutions).expect("names");
-    assert!(convolutions.len() >= 5, "{convolutions:?}");
-    for id in &convolutions {
+    let weighted: Vec<String> = serde_json::from_value(weighted).expect("names");
+    assert_eq!(weighted.len(), 7, "{weighted:?}");
+    for id in &weighted {
+        pages::unfold(&mut browser, id);
         browser.hover(&format!("#{id} .zoom"));
         browser.wait(&format!("document.querySelector('#panel').dataset.node === '{}'", &id[1..]));
         pages::adds_up(&mut browser);
@@ -150,7 +150,7 @@ fn the_network_is_walked_through() {
     shot(&mut browser, "inside-value");
 
     // By keyboard: to a value, along the map, down to the pixels, and back.
-    browser.eval(&format!("document.querySelector('#{} .zoom').focus()", convolutions[2]));
+    browser.eval(&format!("document.querySelector('#{} .zoom').focus()", weighted[2]));
     browser.press("ArrowRight");
     let before = browser.eval("document.querySelector('#panel').dataset.index");
     browser.press("ArrowDown");
@@ -187,7 +187,8 @@ fn pages_fit_a_phone() {
     fits(&mut browser);
     browser.choose("input[type=file]", &[&folder.path().join("one.jpg")]);
     browser.click("button[type=submit]");
-    browser.wait("document.querySelector('section#l1 .zoom')");
+    browser.wait("document.querySelector('section#l1')");
+    pages::unfold(&mut browser, "l1");
     fits(&mut browser);
     browser.click("section#l1 .zoom");
     browser.wait("document.querySelector('#panel').dataset.output");

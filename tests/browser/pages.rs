@@ -110,6 +110,13 @@ pub fn fits(browser: &mut Chromium) {
     assert_eq!(wide, Value::from(""), "wider than the window");
 }
 
+/// Scrolls to a layer's section; its pictures are drawn when it is seen.
+pub fn unfold(browser: &mut Chromium, section: &str) {
+    browser
+        .eval(&format!("document.getElementById('{section}').scrollIntoView({{block: 'center'}})"));
+    browser.wait(&format!("document.querySelector('#{section} .zoom')"));
+}
+
 /// The products, the bias and the rest that the panel shows add up to its sum, and, after the ReLU, to its output.
 pub fn adds_up(browser: &mut Chromium) {
     let shown = browser.eval(
