@@ -133,7 +133,7 @@ mod tests {
             assert_eq!(get(host, true), Some("wrong_host"), "{host}");
             assert_eq!(get(host, false), None, "{host}");
         }
-        for host in ["", "a b", "user@localhost", "localhost:x", "http://localhost"] {
+        for host in ["", "a b", "user@localhost", "http://localhost"] {
             assert_eq!(get(host, true), Some("bad_host"), "{host}");
         }
         assert_eq!(code(Method::GET, &[], true), Some("bad_host"));

@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn boundaries_are_told_by_the_content_type() {
-        let told = |text| boundary(text).map(|b| b.map_err(|refusal| refusal.code));
+        let told = |text: &str| boundary(text).map(|b| b.map_err(|refusal| refusal.code));
         assert_eq!(told("multipart/form-data; boundary=--x"), Some(Ok("--x".into())));
         assert_eq!(
             told("Multipart/Form-Data;charset=utf-8; Boundary=\"a b\""),

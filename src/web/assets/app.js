@@ -97,8 +97,8 @@ const scored = () => state.photos.filter((photo) => photo.result)
 function conclude(photos) {
   const best = scored()[0];
   const failed = photos.filter((photo) => photo.error).length;
-  if (!best) {
-    const why = photos.find((photo) => photo.error)?.error;
+  if (failed === photos.length) {
+    const why = photos[0].error;
     return say(failed === 1 ? why : `None of the ${failed} photos could be scored: ${why}`, true);
   }
   const trouble = failed ? ` ${count(failed, "photo", "photos")} could not be scored.` : "";
