@@ -56,7 +56,9 @@ for (const [n, node] of nodes.entries()) {
       }
       // The way down never ends before the picture, but where a window lies in the padding alone.
       const padding = story.groups?.every(({ terms }) => terms.every(({ index }) => index < 0));
-      if (!story.down && !padding && node.op.is !== "source") fail(node.name, i, "no way down");
+      // Losses, accuracies and the like are only described.
+      const described = ["source", "other", "embed"].includes(node.op.is);
+      if (!story.down && !padding && !described) fail(node.name, i, "no way down");
       if (story.down && followed.includes(i)) {
         const { b, i: at } = story.down;
         const node = blobs[b].producer;

@@ -48,7 +48,7 @@ function css(v, most) {
 function ink(v, most) {
   const [table, k] = shade(v, most);
   const light = 0.2126 * table[k] ** 2.2 + 0.7152 * table[k + 1] ** 2.2 + 0.0722 * table[k + 2] ** 2.2;
-  return light > 0.19 * 255 ** 2.2 ? "#000" : "#fff";
+  return light > 0.18 * 255 ** 2.2 ? "#000" : "#fff";
 }
 
 /** An element with attributes and children. Text is only ever text. */

@@ -177,7 +177,7 @@ const tellers = {
     const summand = (op.scales ? undefined : given) ?? (await param(op.summand)) ?? 0;
     const x = from[0].at(i);
     return {
-      kind: "steps", down: { b: bottoms[0], i }, missing: x === undefined,
+      kind: "steps", down: { b: bottoms[0], i }, missing: x === undefined || (op.given && given === undefined),
       steps: [
         { name: "before", value: x },
         ...(op.scales ? [{ name: "factor", value: factor }] : []),
@@ -220,7 +220,7 @@ const tellers = {
     const product = terms.reduce((product, { x }) => product * x, 1);
     const steps = terms.map(({ b, x }) => ({ name: nodes[blobs[b].producer].name, value: x }));
     steps.push({ name: "product", value: product, result: true });
-    return { kind: "steps", steps, down: { b: bottoms[0], i } };
+    return { kind: "steps", steps, down: { b: bottoms[0], i }, missing: terms.some(({ x }) => x === undefined) };
   },
 
   reduction({ op, bottoms: [bottom] }, t, i, [x]) {
