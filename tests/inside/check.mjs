@@ -52,7 +52,15 @@ for (const [n, node] of nodes.entries()) {
         if (from.has(story.down.i)) about(from.at(story.down.i), 0, "moved");
       } else {
         const result = story.steps.find(({ result }) => result);
-        if (result) about(result.value, 4 * (Math.abs(story.output) + 1e-3), "steps");
+        let size = Math.abs(story.output) + 1e-3;
+        const bottom = node.bottoms[0];
+        if (node.op.is === "unary" && blobs[bottom].before !== undefined) {
+          // A sum found again from its products: as far off as they are large.
+          const producer = blobs[bottom].producer;
+          const below = await explain(producer, nodes[producer].tops.indexOf(bottom), i);
+          size += below.groups.reduce((sum, { terms }) => terms.reduce((s, { product }) => s + Math.abs(product), sum), 0);
+        }
+        if (result) about(result.value, 4 * size, "steps");
       }
       // The way down never ends before the picture, but where a window lies in the padding alone.
       const padding = story.groups?.every(({ terms }) => terms.every(({ index }) => index < 0));
