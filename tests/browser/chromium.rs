@@ -237,7 +237,7 @@ impl Chromium {
     /// The size of the window, and whether it is a phone's.
     pub fn viewport(&mut self, width: u32, height: u32, phone: bool) {
         let metrics = json!({
-            "width": width, "height": height, "deviceScaleFactor": if phone { 2 } else { 1 }, "mobile": phone
+            "width": width, "height": height, "screenWidth": width, "screenHeight": height, "deviceScaleFactor": if phone { 2 } else { 1 }, "mobile": phone
         });
         self.touched = phone;
         self.call("Emulation.setDeviceMetricsOverride", metrics);

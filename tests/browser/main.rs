@@ -137,7 +137,7 @@ fn the_network_is_walked_through() {
 
     // A value of each layer with weights under the mouse: what is shown adds up to what is shown.
     let weighted = browser.eval(
-        "[...document.querySelectorAll('section.conv, section.full')].map((section) => section.id)",
+        "[...document.querySelectorAll('section.conv, section.dense')].map((section) => section.id)",
     );
     let weighted: Vec<String> = serde_json::from_value(weighted).expect("names");
     assert_eq!(weighted.len(), 7, "{weighted:?}");
