@@ -8,9 +8,10 @@
 //!
 //! Rooms import only from floors below: `shape`, `error`, `rng`, `layer` (what things are), then
 //! `tensor` and `image` (data), [`backend`] (where operations run), [`net`] (networks), [`features`]
-//! (photos through networks), [`learn`] (classifiers on features), [`faces`] (where faces are), [`data`],
-//! [`solver`] and [`report`] (what training needs), [`training`], `photos` (collected, labelled, downloaded),
-//! `pipeline` (the whole study) and the program.
+//! (photos through networks), [`learn`] (classifiers on features), [`faces`] (where faces are), [`score`] (how
+//! likable a photo is, and why), [`data`], [`solver`] and [`report`] (what training needs), [`training`], `photos`
+//! (collected, labelled, downloaded), `inside` (pages that look into a network), `pipeline` (the whole study), `web` (the
+//! server) and the program.
 
 #![forbid(unsafe_code)]
 
@@ -23,6 +24,8 @@ pub mod faces;
 pub mod features;
 pub mod feed;
 pub mod image;
+#[cfg(feature = "inside")]
+pub mod inside;
 pub mod layer;
 pub mod learn;
 pub mod net;
@@ -32,9 +35,12 @@ pub mod photos;
 pub mod pipeline;
 pub mod report;
 pub mod rng;
+pub mod score;
 pub mod shape;
 pub mod solver;
 pub mod tensor;
 pub mod training;
+#[cfg(feature = "web")]
+pub mod web;
 
 pub use error::{Error, Result};

@@ -2,12 +2,13 @@
 //!
 //! Flows in: random data. Flows out: times of kernels ([`kernels`]) and of a network's layers
 //! ([`layers`]), each checked before it is timed, and the roof that they are held against ([`Roof`]);
-//! times of face detectors on photos ([`faces`]).
+//! times of face detectors on photos ([`faces`]), and of all that a verdict takes ([`score`]).
 
 pub mod faces;
 pub mod kernels;
 pub mod layers;
 mod roof;
+pub mod score;
 pub mod training;
 
 pub use roof::Roof;

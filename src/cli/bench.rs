@@ -1,6 +1,7 @@
 //! `likenet bench`
 
 use super::compute::{ComputeArgs, threads};
+use super::score::likability;
 use super::{Outcome, print, print_json};
 use indicatif::ProgressBar;
 use likenet::bench::{self, Roof, faces, kernels, layers, training};
@@ -8,6 +9,7 @@ use likenet::faces::{Detector, Search};
 use likenet::image::{Limits, ListedPicture, decode_file, list_pictures};
 use likenet::net::{Architecture, architecture, architectures};
 use likenet::report::Table;
+use likenet::score::Judge;
 use likenet::{Error, Result};
 use likenet_kernels::cpu::table;
 use serde::Serialize;
@@ -26,6 +28,21 @@ pub enum Command {
     Train(NetBench),
     /// Times face detectors on photos, decoding excluded
     Faces(FaceBench),
+    /// Times verdicts on photos: decoding, faces, network, classifier, on all cores
+    Score(ScoreBench),
+}
+
+#[derive(clap::Args)]
+pub struct ScoreBench {
+    /// Photos: a folder, a list or one file
+    #[arg(value_name = "PHOTOS")]
+    photos: PathBuf,
+    /// What `likenet pack` wrote [default: the built-in model]
+    #[arg(long, value_name = "FILE")]
+    model: Option<PathBuf>,
+    /// Time at least this many seconds
+    #[arg(long, value_name = "S", default_value_t = 5.0)]
+    seconds: f64,
 }
 
 #[derive(clap::Args)]
@@ -113,7 +130,19 @@ pub fn run(command: &Command) -> Result<Outcome> {
         Command::Net(args) => run_net(args),
         Command::Train(args) => run_train(args),
         Command::Faces(args) => run_faces(args),
+        Command::Score(args) => run_score(args),
     }
+}
+
+fn run_score(args: &ScoreBench) -> Result<Outcome> {
+    let listed = list_pictures(&args.photos)?;
+    let read = |photo: &ListedPicture| std::fs::read(&photo.path).map_err(Error::io(&photo.path));
+    let files: Vec<Vec<u8>> = listed.iter().map(read).collect::<Result<_>>()?;
+    let mut judge = Judge::new(likability(args.model.as_deref())?)?;
+    let least = Duration::from_secs_f64(args.seconds);
+    let rate = bench::score::photos_a_second(&mut judge, &files, least)?;
+    print(&format!("{rate:.0} photos/s, {}", judge.backend()))?;
+    Ok(Outcome::Done)
 }
 
 impl Model {

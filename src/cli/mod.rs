@@ -5,12 +5,17 @@ mod classify;
 mod compute;
 #[cfg(feature = "plots")]
 mod curves;
+#[cfg(feature = "inside")]
+mod explain;
 mod faces;
 mod features;
 mod finetune;
 mod learn;
 mod net;
 mod photos;
+mod score;
+#[cfg(feature = "web")]
+mod serve;
 #[cfg(feature = "study")]
 mod simulate;
 #[cfg(feature = "study")]
@@ -57,14 +62,25 @@ enum Command {
     /// Writes a table of a study as CSV, JSONL or Parquet
     #[cfg(feature = "study")]
     Export(study::ExportArgs),
+    /// Puts what a study learned into one file, which judges photos anywhere
+    #[cfg(feature = "study")]
+    Pack(study::PackArgs),
     /// Deletes a person from a study: photos, files, everything made from them
     #[cfg(feature = "study")]
     Forget(study::ForgetArgs),
     /// Serves a simulated photo network on this machine
     #[cfg(feature = "study")]
     Simulate(simulate::Args),
+    /// Says how likable photos are, best first
+    Score(score::Args),
+    /// Serves a page that scores photos, and its API
+    #[cfg(feature = "web")]
+    Serve(serve::Args),
     /// Says what is on photos
     Classify(classify::Args),
+    /// Writes a page that shows a photo in every layer of a network, with all its numbers
+    #[cfg(feature = "inside")]
+    Explain(Box<explain::Args>),
     /// Writes the activations of any blob for many photos
     Features(features::Args),
     /// Teaches a trained network to tell classes of your photos apart
@@ -124,10 +140,17 @@ pub fn main() -> ExitCode {
         #[cfg(feature = "study")]
         Command::Export(args) => study::export_table(&args),
         #[cfg(feature = "study")]
+        Command::Pack(args) => study::pack(&args),
+        #[cfg(feature = "study")]
         Command::Forget(args) => study::forget_user(&args),
         #[cfg(feature = "study")]
         Command::Simulate(args) => simulate::run(&args),
+        Command::Score(args) => score::run(&args),
+        #[cfg(feature = "web")]
+        Command::Serve(args) => serve::run(&args),
         Command::Classify(args) => classify::run(&args),
+        #[cfg(feature = "inside")]
+        Command::Explain(args) => explain::run(*args),
         Command::Features(args) => features::run(&args),
         Command::Finetune(args) => finetune::run(&args),
         Command::Train(args) => train::run(&args),

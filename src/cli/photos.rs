@@ -1,4 +1,4 @@
-//! What `classify` and `features` share: which network, which weights, how photos become its input.
+//! What `classify`, `explain` and `features` share: which network, which weights, how photos become its input.
 
 use super::compute::ComputeArgs;
 use clap::{Args, ValueEnum};
@@ -18,10 +18,10 @@ use std::time::Duration;
 #[derive(Args)]
 pub struct NetArgs {
     /// Network description (Caffe's deploy.prototxt, of any age)
-    #[arg(long, value_name = "PROTOTXT", required_unless_present = "model")]
+    #[arg(long, value_name = "PROTOTXT")]
     pub net: Option<PathBuf>,
     /// Weights: .caffemodel or .safetensors
-    #[arg(long, value_name = "FILE", required_unless_present = "model")]
+    #[arg(long, value_name = "FILE")]
     pub weights: Option<PathBuf>,
     /// A known network by name: compact is built in, others are fetched on first use: see `likenet weights fetch --list`
     #[arg(long, value_name = "NAME", conflicts_with_all = ["net", "weights"])]

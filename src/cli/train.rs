@@ -5,7 +5,7 @@ use super::{Outcome, print};
 use indicatif::HumanDuration;
 use likenet::report::{Progress, Record, Writer};
 use likenet::solver::{Settings, snapshot};
-use likenet::training::{self, EarlyStop, Event, Outcome as Ended, Plan, Trainer};
+use likenet::training::{self, EarlyStop, Event, Outcome as Ended, Plan, Trainer, live};
 use likenet::{Error, Result};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -49,6 +49,10 @@ pub struct RunArgs {
     /// [default: curves.svg beside the log]
     #[arg(long, value_name = "FILE")]
     curves: Option<PathBuf>,
+    /// Every other second, write the filters and the photos that the network gets wrong to live.json beside the log:
+    /// `likenet serve --training` shows them
+    #[arg(long)]
+    live: bool,
     /// Stop when the last N tests were no better than one before
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     early_stop: Option<u32>,
@@ -133,7 +137,8 @@ pub fn train(
     }
     let mut early = args.early_stop.map(|n| EarlyStop::new(n as usize));
     early.iter_mut().for_each(|early| teller.recall(early));
-    let plan = Plan { stop: Some(&stop), early, until: None };
+    let look = args.live.then(|| Duration::from_secs(live::OFTEN));
+    let plan = Plan { stop: Some(&stop), early, until: None, look };
     let begun = Instant::now();
     let ended = trainer.run(plan, &mut |event| teller.tell(event));
     teller.progress.finish();
@@ -288,6 +293,7 @@ impl Teller {
                 step.seconds = self.begun.elapsed().as_secs_f64();
                 self.record(Record::Iteration(step))?;
             }
+            Event::Seen(glimpse) => glimpse.write(&live::beside(&self.log))?,
             Event::Saved(state) => {
                 self.progress.note(&format!("snapshot: {}", state.display()));
                 self.saved = Some(state);

@@ -446,6 +446,18 @@ impl Net {
         Tensor::new(shape, data).map_err(Error::Invalid)
     }
 
+    /// The values of one write of a blob, by its index in [`Graph::blobs`]: also of one that a later layer
+    /// writes again, such as sums before a ReLU in place. Needs [`Keep::All`] for those.
+    pub fn values(&self, blob: BlobId) -> Result<Vec<f32>> {
+        let known = self.graph.blobs.get(blob);
+        let name = known.map_or_else(|| format!("number {blob}"), |b| b.name.clone());
+        let kept = self.plan.kept.get(blob) == Some(&true);
+        let known = known.filter(|_| kept).ok_or(Error::NotKept { name })?;
+        let mut values = vec![0.0; known.shape.count()];
+        self.backend.read(self.view(blob).slot, &mut values);
+        Ok(values)
+    }
+
     /// Copies the first elements of a blob into `out`, without allocating.
     pub fn read_blob(&self, name: &str, out: &mut [f32]) -> Result<()> {
         let id = self.graph.blob(name)?;

@@ -71,7 +71,7 @@ pub(super) fn compare(project: &mut Project, watch: &dyn Watch) -> Result<String
             let learnt: Vec<Photo> =
                 photos(project, set)?.into_iter().filter(|p| !p.test).collect();
             for &copies in copies {
-                let (table, _) = features.of(project, &learnt, copies)?;
+                let (table, _) = features.of(&learnt, copies)?;
                 let sampled = Sampled::of(&table)?;
                 let methods: Vec<Method> = ways.iter().map(|way| way.method.clone()).collect();
                 let tell = |_: usize| watch.at(done.fetch_add(1, Ordering::Relaxed) + 1);

@@ -26,13 +26,7 @@ pub(super) fn searcher(project: &Project) -> Result<(Detector, Search)> {
 pub(super) fn search(project: &mut Project, watch: &dyn Watch) -> Result<String> {
     let all = photos(project, Set::Everything)?;
     let files = paths(project, &all);
-    let filter = &project.config.filter;
-    let detector = match filter.cascade.as_os_str().is_empty() {
-        true => Detector::own(),
-        false => Detector::read(&project.given(&filter.cascade))?,
-    };
-    let search =
-        Search { min_size: filter.min_size, confidence: filter.confidence, ..Search::new()? };
+    let (detector, search) = searcher(project)?;
     watch.begin("photos", Some(all.len() as u64));
     // The stage forgets the journal when its inputs change: what it holds is of this search.
     let journal = project.file(JOURNAL);

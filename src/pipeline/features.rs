@@ -2,15 +2,16 @@
 //! is given, its verdict on each photo.
 
 use super::filter::keeps;
-use super::network::{BATCH, Network};
+use super::network::{self, BATCH};
 use super::project::Project;
 use super::sets::{Features, Photo, Set, paths, photos};
 use crate::error::Result;
 use crate::features::{Job, Report, extract as extract_features};
-use crate::feed::Views;
-use crate::image::fingerprint;
+use crate::feed::{Preparation, Views};
+use crate::image::{Limits, fingerprint};
 use crate::learn::model::Model;
 use crate::photos::watch::Watch;
+use crate::score::{Network, Purpose};
 use rusqlite::params;
 use std::path::{Path, PathBuf};
 
@@ -29,7 +30,9 @@ pub(super) fn of_photos(
     out: &Path,
     watch: &dyn Watch,
 ) -> Result<Report> {
-    let mut loaded = network.load(layers.to_vec(), views)?;
+    let mut loaded = network.load(layers.to_vec(), BATCH * views.count(), Purpose::Features)?;
+    let (classifier, limits) = (loaded.classifier, Limits::default());
+    let preparation = Preparation { classifier, views, limits, spent: Default::default() };
     let settings = format!(
         "{} {} {views:?} {:016x} of {}",
         network.name,
@@ -41,7 +44,7 @@ pub(super) fn of_photos(
         photos: files,
         input: &loaded.input,
         layers,
-        preparation: &loaded.preparation,
+        preparation: &preparation,
         batch: BATCH,
         threads: 0,
         out,
@@ -57,7 +60,7 @@ pub(super) fn of_photos(
 pub(super) fn extract(project: &mut Project, watch: &dyn Watch) -> Result<String> {
     let all = photos(project, Set::Everything)?;
     let files = paths(project, &all);
-    let network = Network::of(project)?;
+    let network = network::of(project)?;
     let config = &project.config.features;
     let views = if config.mirrored { Views::CentreAndMirrored } else { Views::Centre };
     let mut layers = config.layers.clone();
@@ -80,7 +83,7 @@ pub(super) fn extract(project: &mut Project, watch: &dyn Watch) -> Result<String
 
 /// What a classifier of people says of each photo.
 fn people(project: &mut Project, all: &[Photo], model: &Model, blob: &str) -> Result<String> {
-    let (table, of) = Features::read(project, blob)?.of(project, all, false)?;
+    let (table, of) = Features::read(project, blob)?.of(all, false)?;
     let rows: Vec<u32> = (0..of.len() as u32).collect();
     let scores = model.scores(&table.matrix, &rows)?;
     let mut kept = 0;

@@ -6,7 +6,7 @@ use super::config::Compare;
 use super::faces::searcher;
 use super::features::of_photos;
 use super::model::learn;
-use super::network::Network;
+use super::network;
 use super::project::Project;
 use crate::error::{Error, Result};
 use crate::feed::Views;
@@ -79,7 +79,7 @@ pub fn train(project: &Project, sorted: &Sorted, watch: &dyn Watch) -> Result<Ve
     let (keep, drop) = (list(&sorted.keep)?, list(&sorted.drop)?);
     let truth = |path: &Path| keep.iter().any(|p| p == path);
     let all: Vec<PathBuf> = keep.iter().chain(&drop).cloned().collect();
-    let network = Network::of(project)?;
+    let network = network::of(project)?;
     let blob = project.config.features.layers[0].clone();
     let folder = tempfile::tempdir().map_err(Error::io(Path::new("a temporary folder")))?;
     let out = folder.path().join("features.safetensors");

@@ -2,7 +2,7 @@
 //! it says of the test photos.
 
 use super::features::of_photos;
-use super::network::Network;
+use super::network;
 use super::project::Project;
 use super::rank::{About, Scored, write};
 use super::sets::{Photo, Set, paths, photos};
@@ -12,10 +12,12 @@ use crate::learn::Source;
 use crate::net::Head;
 use crate::photos::watch::Watch;
 use crate::report::{Record, Writer};
+use crate::score::Network;
 use crate::solver::{Settings, snapshot};
-use crate::training::{Class, Event, MeanOf, Options, Photos, Plan, Recipe, Trainer};
+use crate::training::{Class, Event, MeanOf, Options, Photos, Plan, Recipe, Trainer, live};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The weights of the network that learned.
 pub(super) const WEIGHTS: &str = "models/network.caffemodel";
@@ -29,6 +31,11 @@ pub(super) const FOLDER: &str = "finetune";
 /// What the network says of the test photos, until it is in the store.
 const SCORES: &str = "finetune/scores.safetensors";
 
+/// The log of a study's training.
+pub fn training_log(project: &Project) -> PathBuf {
+    project.file(FOLDER).join("log.jsonl")
+}
+
 pub(super) fn finetune(project: &mut Project, watch: &dyn Watch) -> Result<String> {
     project.store.change(|db| {
         db.execute("DELETE FROM scores WHERE model = ?1", [NAME])?;
@@ -39,7 +46,7 @@ pub(super) fn finetune(project: &mut Project, watch: &dyn Watch) -> Result<Strin
     }
     let set = Set::all(project.config.filter.by)[0];
     let all = photos(project, set)?;
-    let network = Network::of(project)?;
+    let network = network::of(project)?;
     let folder = project.file(FOLDER);
     std::fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
     let head = write_recipe(project, &network, &all, &folder)?;
@@ -137,9 +144,12 @@ fn train(
         trainer.resume(state)?;
     }
     watch.begin("iterations", Some(iterations as u64));
-    let (mut writer, mut records) = Writer::open(&folder.join("log.jsonl"), trainer.iter())?;
+    let log = training_log(project);
+    let (mut writer, mut records) = Writer::open(&log, trainer.iter())?;
     let mut last = state;
-    trainer.run(Plan::default(), &mut |event| {
+    let live = live::beside(&log);
+    let plan = Plan { look: Some(Duration::from_secs(live::OFTEN)), ..Plan::default() };
+    trainer.run(plan, &mut |event| {
         let record = match event {
             Event::Stepped(step) => {
                 watch.at(step.iter as u64 + 1);
@@ -150,6 +160,7 @@ fn train(
                 last = Some(state);
                 return Ok(());
             }
+            Event::Seen(glimpse) => return glimpse.write(&live),
             Event::Testing => return Ok(()),
         };
         writer.write(&record)?;

@@ -10,6 +10,9 @@ use std::path::{Path, PathBuf};
 /// The database.
 const STORE: &str = "likenet.db";
 
+/// The folder of the photos.
+pub(super) const PHOTOS: &str = "photos";
+
 /// An open study.
 pub struct Project {
     /// What it is to be.
@@ -85,7 +88,7 @@ impl Project {
 
     /// The folder of the photos.
     pub fn photos(&self) -> PathBuf {
-        self.file("photos")
+        self.file(PHOTOS)
     }
 }
 

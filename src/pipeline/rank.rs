@@ -49,13 +49,13 @@ fn one(project: &mut Project, set: Set) -> Result<String> {
     let features = Features::read(project, &best.blob)?;
     let (tests, learnt): (Vec<Photo>, Vec<Photo>) =
         photos(project, set)?.into_iter().partition(|photo| photo.test);
-    let (table, _) = features.of(project, &learnt, best.copies)?;
+    let (table, _) = features.of(&learnt, best.copies)?;
     let how = validation(&project.config.compare, best.copies);
     let model = learn(&table, &best.way, &how)?;
     let folder = project.file("models");
     std::fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
     model.save(&folder.join(format!("{}.safetensors", set.name())))?;
-    let (judged, of) = features.of(project, &tests, false)?;
+    let (judged, of) = features.of(&tests, false)?;
     let rows: Vec<u32> = (0..of.len() as u32).collect();
     let scores = model.scores(&judged.matrix, &rows)?;
     let scored: Vec<Scored> = scores

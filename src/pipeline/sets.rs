@@ -3,11 +3,11 @@
 
 use super::config::Use;
 use super::features::FILE;
-use super::project::Project;
+use super::project::{PHOTOS, Project};
 use crate::error::{Error, Result};
 use crate::learn::{Layout, Matrix, Source, Table};
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A set of photos.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,25 +103,20 @@ impl Features {
         let table = Table { labels: None, ..source.read()? };
         let mut rows: HashMap<PathBuf, Vec<usize>> = HashMap::new();
         for (row, name) in table.names.iter().flatten().enumerate() {
-            rows.entry(PathBuf::from(name)).or_default().push(row);
+            rows.entry(below_photos(name)).or_default().push(row);
         }
         Ok(Self { table, rows })
     }
 
     /// The rows of some photos with their labels, grouped by user, and which photo each row is of. Photos without
     /// features, whose files could not be read, are left out.
-    pub fn of(
-        &self,
-        project: &Project,
-        photos: &[Photo],
-        copies: bool,
-    ) -> Result<(Table, Vec<usize>)> {
+    pub fn of(&self, photos: &[Photo], copies: bool) -> Result<(Table, Vec<usize>)> {
         let matrix = &self.table.matrix;
         let mut chosen = Matrix::new(matrix.columns(), layout(matrix));
         let mut values = vec![0.0; matrix.columns()];
         let (mut labels, mut groups, mut mirrored, mut of) = (vec![], vec![], vec![], vec![]);
-        for (place, path) in paths(project, photos).iter().enumerate() {
-            for &row in self.rows.get(path).into_iter().flatten() {
+        for (place, photo) in photos.iter().enumerate() {
+            for &row in self.rows.get(Path::new(&photo.file)).into_iter().flatten() {
                 if self.table.mirrored[row] && !copies {
                     continue;
                 }
@@ -148,6 +143,14 @@ impl Features {
         };
         Ok((table, of))
     }
+}
+
+/// A photo's path below the folder of the photos: a study that was moved, or is named by another path, finds its
+/// features all the same.
+fn below_photos(path: &str) -> PathBuf {
+    let parts: Vec<_> = Path::new(path).components().collect();
+    let folder = parts.iter().rposition(|part| part.as_os_str() == PHOTOS);
+    parts[folder.map_or(0, |at| at + 1)..].iter().collect()
 }
 
 fn layout(matrix: &Matrix) -> Layout {

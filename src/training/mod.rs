@@ -6,12 +6,15 @@
 
 mod early;
 mod feeds;
+mod glimpse;
+pub mod live;
 mod recipe;
 mod resume;
 mod run;
 mod trainer;
 
 pub use early::EarlyStop;
+pub use glimpse::{Glimpse, Wrong};
 pub use recipe::{Class, MeanOf, Photos, Recipe, Written};
 pub use resume::seed_of;
 pub use run::{Event, Outcome, Plan};

@@ -1,11 +1,13 @@
 //! The whole of a training: iterations, tests, snapshots, in Caffe's order.
 
 use super::early::EarlyStop;
+use super::glimpse::Glimpse;
 use super::trainer::Trainer;
 use crate::error::Result;
 use crate::report::{Iteration, TestResult};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 /// What happens during a training.
 #[derive(Clone, Debug)]
@@ -18,6 +20,8 @@ pub enum Event {
     Stepped(Iteration),
     /// A snapshot was written: the path of its state.
     Saved(PathBuf),
+    /// What the network looks like.
+    Seen(Glimpse),
 }
 
 /// When to stop.
@@ -29,6 +33,8 @@ pub struct Plan<'a> {
     pub early: Option<EarlyStop>,
     /// Stops after so many updates in all, before `max_iter`.
     pub until: Option<usize>,
+    /// Looks at the network this often.
+    pub look: Option<Duration>,
 }
 
 /// How a training ended.
@@ -50,8 +56,9 @@ impl Trainer {
         plan: Plan,
         tell: &mut dyn FnMut(Event) -> Result<()>,
     ) -> Result<Outcome> {
-        let Plan { stop, mut early, until } = plan;
+        let Plan { stop, mut early, until, look } = plan;
         let last = self.settings.max_iter;
+        let mut seen: Option<Instant> = None;
         let (mut saved, mut outcome) = (None, Outcome::Done);
         while self.iter < last {
             let asked = stop.is_some_and(|stop| stop.load(Ordering::Relaxed));
@@ -67,6 +74,10 @@ impl Trainer {
                 break;
             }
             tell(Event::Stepped(self.step()?))?;
+            if look.is_some_and(|often| seen.is_none_or(|at| at.elapsed() >= often)) {
+                tell(Event::Seen(self.glimpse()?))?;
+                seen = Some(Instant::now());
+            }
             if self.is_due(self.settings.snapshot) {
                 tell(Event::Saved(self.save()?))?;
                 saved = Some(self.iter);

@@ -56,6 +56,8 @@ numbers! {
     f32: Dtype::F32;
     u32: Dtype::Other("U32");
     i32: Dtype::Other("I32");
+    i8: Dtype::Other("I8");
+    u8: Dtype::Other("U8");
 }
 
 impl Archive {

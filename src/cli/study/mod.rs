@@ -87,6 +87,19 @@ pub struct ExportArgs {
 }
 
 #[derive(clap::Args)]
+pub struct PackArgs {
+    #[command(flatten)]
+    study: StudyArgs,
+    /// File to write [default: likability.safetensors in the study's folder]; a copy elsewhere is yours to delete when
+    /// a person is to be forgotten
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Photos of the gallery, small: what shows the most alike ones; 0 keeps all pictures out of the file
+    #[arg(long, value_name = "N", default_value_t = 500)]
+    photos: usize,
+}
+
+#[derive(clap::Args)]
 pub struct ForgetArgs {
     /// The user's name, or the network's own id
     #[arg(value_name = "USER")]
@@ -227,6 +240,17 @@ pub fn export_table(args: &ExportArgs) -> Result<Outcome> {
     let project = Project::look(&args.study.config)?;
     let rows = export(&project.store, table, out)?;
     print(&format!("wrote {rows} rows of {name} to {}", out.display()))?;
+    Ok(Outcome::Done)
+}
+
+pub fn pack(args: &PackArgs) -> Result<Outcome> {
+    let project = Project::look(&args.study.config)?;
+    let likability = pipeline::pack(&project, args.photos)?;
+    let out = args.out.clone().unwrap_or_else(|| project.file("likability.safetensors"));
+    likability.save(&out)?;
+    let (about, photos) = (&likability.about, likability.gallery.len());
+    print(&format!("wrote {}: {}, {photos} photos in its gallery", out.display(), about.method))?;
+    print("`likenet score --model` and `likenet serve --model` judge photos with it")?;
     Ok(Outcome::Done)
 }
 

@@ -27,10 +27,15 @@ const NORMS: [(&str, Norm); 3] = [("l1", Norm::L1), ("l2", Norm::L2), ("max", No
 impl Model {
     /// Writes a safetensors file, atomically. Fails, and writes nothing, where [`Model::load`] would.
     pub fn save(&self, path: &Path) -> Result<()> {
-        let bytes = self.archive().and_then(|archive| archive.encode());
-        let bytes = bytes.and_then(|bytes| Self::decode(&bytes).map(|_| bytes));
+        let bytes = self.to_bytes();
         let bytes = bytes.map_err(|problem| damaged(path, format!("not written: {problem}")))?;
         Ok(weights_tools::write_file(path, bytes)?)
+    }
+
+    /// The bytes of that file; or, in words, why [`Model::from_bytes`] would not read them.
+    pub fn to_bytes(&self) -> std::result::Result<Vec<u8>, String> {
+        let bytes = self.archive()?.encode()?;
+        Self::from_bytes(&bytes).map(|_| bytes)
     }
 
     /// Reads a file that [`Model::save`] wrote.
@@ -41,7 +46,7 @@ impl Model {
             return Err(damaged(path, "not a file".into()));
         }
         let bytes = std::fs::read(path).map_err(Error::io(path))?;
-        Self::decode(&bytes).map_err(|problem| damaged(path, problem))
+        Self::from_bytes(&bytes).map_err(|problem| damaged(path, problem))
     }
 
     fn archive(&self) -> Read<Archive> {
@@ -87,7 +92,8 @@ impl Model {
         Ok(archive)
     }
 
-    fn decode(bytes: &[u8]) -> Read<Self> {
+    /// The model of a file's bytes; or, in words, what is wrong with them.
+    pub fn from_bytes(bytes: &[u8]) -> std::result::Result<Self, String> {
         let archive = Archive::decode(bytes)?;
         check_format(&archive)?;
         let columns = archive.text("columns")?;

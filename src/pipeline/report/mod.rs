@@ -17,7 +17,7 @@ use crate::report::page::{Block, Headline, Page, Section};
 pub(super) const FILE: &str = "report.html";
 
 /// What a reader of simulated photos must know.
-const SIMULATED: &str = "Drawn pictures, simulated likes: nobody on them exists, and a law that somebody made up decides \
+pub(super) const SIMULATED: &str = "Drawn pictures, simulated likes: nobody on them exists, and a law that somebody made up decides \
     what is liked. Nothing here says anything about real people's taste.";
 
 /// A model's row.
