@@ -253,7 +253,7 @@ mod tests {
     fn refused(model: &Model, damage: impl FnOnce(&mut Archive)) -> String {
         let mut archive = model.archive().unwrap();
         damage(&mut archive);
-        Model::decode(&archive.encode().unwrap()).expect_err("damaged")
+        Model::from_bytes(&archive.encode().unwrap()).expect_err("damaged")
     }
 
     #[test]
@@ -331,8 +331,8 @@ mod tests {
                 let mut damaged = whole.clone();
                 damaged[i] ^= 1 << (i % 8);
                 // Many flips leave a model, though another one.
-                let _ = Model::decode(&damaged);
-                assert!(Model::decode(&whole[..i]).is_err(), "{i} bytes");
+                let _ = Model::from_bytes(&damaged);
+                assert!(Model::from_bytes(&whole[..i]).is_err(), "{i} bytes");
             }
         }
     }
