@@ -118,7 +118,7 @@ mod tests {
         );
         assert_eq!(
             inner("{1}/{n}"),
-            "<mfrac><mrow><mn>1</mn></mrow><mrow><mn>n</mn></mrow></mfrac>"
+            "<mfrac><mrow><mn>1</mn></mrow><mrow><mi>n</mi></mrow></mfrac>"
         );
         assert_eq!(inner("a < b"), "<mi>a</mi><mo>&lt;</mo><mi>b</mi>");
         for odd in ["}", "_", "^{", "{", "√", "x_", ""] {

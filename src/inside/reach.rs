@@ -167,6 +167,10 @@ pub(super) fn field(
             for (position, &b) in node.bottoms.iter().enumerate() {
                 let (reach, len) = (reach(graph, node, position), size(&graph.blobs[b].shape));
                 let more = [0, 1].map(|axis| reach.back(axis, &seen[axis], len[axis]));
+                // No row or no column: the window lies on padding alone, and sees nothing.
+                if more.iter().any(|seen| !seen.contains(&true)) {
+                    continue;
+                }
                 match &mut fields[b] {
                     None => fields[b] = Some(more),
                     Some(field) => {

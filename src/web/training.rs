@@ -166,7 +166,7 @@ mod tests {
         let news = follower.news();
         assert_eq!(news, [("records", r#"[{"iter":0,"loss":"NaN"}]"#.to_string())]);
         assert!(follower.news().is_empty(), "half a line is no news");
-        write!(file, ",\"test\":0}}\n").expect("written");
+        writeln!(file, ",\"test\":0}}").expect("written");
         assert_eq!(follower.news(), [("records", r#"[{"iter":1,"test":0}]"#.to_string())]);
 
         let live = live::beside(&log);

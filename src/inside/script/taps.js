@@ -163,6 +163,8 @@ function field(b, i) {
       nodes[n].bottoms.forEach((bottom, k) => {
         const { h, w } = size(bottom);
         const more = [h, w].map((length, axis) => back(nodes[n].reach[k], axis, seen[axis], length));
+        // No row or no column: the window lies on padding alone, and sees nothing.
+        if (more.some((set) => !set.includes(1))) return;
         fields.get(bottom)?.forEach((old, axis) => old.forEach((yes, j) => yes && (more[axis][j] = 1)));
         fields.set(bottom, more);
       });
