@@ -151,8 +151,13 @@ impl Device {
 
     /// Waits until all that was asked for is done.
     pub fn finish(&self) -> Result<(), String> {
-        if let Machine::Driver(driver) = &self.machine {
-            self.keep(driver.finish());
+        match &self.machine {
+            Machine::Driver(driver) => {
+                self.keep(driver.finish());
+            }
+            // Done before it returns.
+            #[cfg(feature = "emulator")]
+            Machine::Emulated(_) => {}
         }
         self.failure().map_or(Ok(()), Err)
     }

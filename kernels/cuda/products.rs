@@ -1,5 +1,5 @@
 //! Convolutions and fully connected layers by the fast kernels in exact `f32`: lengths are checked here, then a
-//! [`plan`](super::plan) is played.
+//! [`plan`] is played.
 
 use super::device::Device;
 use super::plan::{self, After, Pack, Plan};
