@@ -218,7 +218,12 @@ impl Choice {
                     for tap in &taps {
                         self.need(node.bottoms[tap.bottom], [tap.index]);
                     }
-                    if let Some(tap) = n.strongest(node, &taps) {
+                    // Normalised, a value is followed to itself, not to a larger neighbour: as the script does.
+                    let down = match node.layer {
+                        Layer::Lrn(_) => taps.iter().find(|tap| tap.index == index).copied(),
+                        _ => n.strongest(node, &taps),
+                    };
+                    if let Some(tap) = down {
                         self.followed[node.bottoms[tap.bottom]].insert(tap.index);
                     }
                 }
