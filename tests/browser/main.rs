@@ -191,7 +191,7 @@ fn pages_fit_a_phone() {
     pages::unfold(&mut browser, "l1");
     fits(&mut browser);
     browser.click("section#l1 .zoom");
-    browser.wait("document.querySelector('#panel').dataset.output");
+    browser.wait("document.querySelector('#panel').dataset.node === '1'");
     pages::adds_up(&mut browser);
     shot(&mut browser, "phone-inside");
     content(&browser);
