@@ -151,19 +151,19 @@ fn the_network_is_walked_through() {
 
     // By keyboard: to a value, along the map, down to the pixels, and back.
     browser.eval(&format!("document.querySelector('#{} .zoom').focus()", weighted[2]));
-    browser.press("ArrowRight");
-    let before = browser.eval("document.querySelector('#panel').dataset.index");
-    browser.press("ArrowDown");
-    assert_ne!(browser.eval("document.querySelector('#panel').dataset.index"), before);
-    pages::adds_up(&mut browser);
-    let node = |browser: &mut Chromium| {
-        browser.eval("+document.querySelector('#panel').dataset.node").as_i64()
+    let shown = |browser: &mut Chromium, what: &str| {
+        browser.eval(&format!("+document.querySelector('#panel').dataset.{what}")).to_string()
     };
-    let top = node(&mut browser);
+    let top = weighted[2][1..].to_string();
+    browser.wait(&format!("document.querySelector('#panel').dataset.node === '{top}'"));
+    let before = shown(&mut browser, "index");
+    browser.press("ArrowDown");
+    browser.wait(&format!("+document.querySelector('#panel').dataset.index !== {before}"));
+    pages::adds_up(&mut browser);
     browser.press("Enter");
-    assert!(node(&mut browser) < top, "Enter goes down");
+    browser.wait(&format!("+document.querySelector('#panel').dataset.node < {top}"));
     browser.press("Escape");
-    assert_eq!(node(&mut browser), top, "Escape comes back");
+    browser.wait(&format!("document.querySelector('#panel').dataset.node === '{top}'"));
     contrast(&mut browser);
     content(&browser);
 }
