@@ -1,5 +1,7 @@
 //! `likenet finetune`, from the outside: folders of photos in, a network that tells them apart out.
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use image::{Rgb, RgbImage};
 use likenet::net::{Net, Options};
 use std::path::Path;
@@ -124,7 +126,7 @@ fn without_a_base_the_built_in_network_learns() {
     let folder = tempfile::tempdir().expect("a folder");
     prepare(folder.path());
     let args = ["finetune", "--photos", "my photos", "--iterations", "8", "--batch", "6"];
-    let out = likenet(folder.path(), &[&args[..], &["--test-interval", "8"]].concat());
+    let out = likenet(folder.path(), &[&args[..], &["--test-interval", "8", "--live"]].concat());
     let (said, told) = (text(&out.stdout), text(&out.stderr));
     assert!(out.status.success(), "{told}");
     // Folders in a folder: classes by name.
@@ -133,6 +135,30 @@ fn without_a_base_the_built_in_network_learns() {
     let net = std::fs::read_to_string(folder.path().join("finetune/train_val.prototxt"));
     let net = net.expect("a network");
     assert!(net.contains("crop_size: 28") && net.contains("scale: 0.016"), "{net}");
+    check_live(&folder.path().join("finetune/live.json"));
+}
+
+/// What `/train` shows: the filters, and photos that look like those that were learnt from.
+fn check_live(path: &Path) {
+    let text = std::fs::read_to_string(path).expect("--live writes it");
+    let live: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let picture = |png: &serde_json::Value| {
+        let file = BASE64_STANDARD.decode(png.as_str().expect("a picture")).expect("base64");
+        image::load_from_memory(&file).expect("a PNG file").to_rgb8()
+    };
+    // 48 filters of 3 × 3, seven in a row, with a line between them.
+    assert_eq!(picture(&live["filters"]).dimensions(), (27, 27));
+    assert_eq!(live["batch"], 6);
+    let wrong = live["wrong"].as_array().expect("a list");
+    assert_eq!(live["errors"].as_u64(), Some(wrong.len() as u64));
+    assert!(wrong.is_sorted_by_key(|w| w["probability"].as_f64()), "the worst is first");
+    for one in wrong {
+        assert_ne!(one["label"], one["guess"]);
+        // Folders by name: 0 is bad, bluish; 1 is good, reddish. The mean is back on, red is red.
+        let photo = picture(&one["photo"]);
+        let sum = |c: usize| photo.pixels().map(|p| u64::from(p[c])).sum::<u64>();
+        assert_eq!(sum(0) > sum(2), one["label"] == 1, "{} {}", sum(0), sum(2));
+    }
 }
 
 #[test]

@@ -19,7 +19,7 @@ const PATTERN: u64 = 0xa5a5_a5a5_dead_beef;
 
 /// The compiled kernels, and memory.
 pub(super) struct Emulator {
-    library: &'static Library,
+    compiled: &'static Library,
     /// By address: guard, contents, guard.
     memory: Mutex<HashMap<u64, Vec<u64>>>,
 }
@@ -35,13 +35,13 @@ type Emulate = unsafe extern "C" fn(
 impl Emulator {
     pub fn new() -> Result<Self, String> {
         static LIBRARY: OnceLock<Result<Library, String>> = OnceLock::new();
-        let library = LIBRARY.get_or_init(|| {
+        let compiled = LIBRARY.get_or_init(|| {
             let path = build()?;
             // SAFETY: its start only fills a table of kernels.
             unsafe { Library::new(&path) }.map_err(|e| format!("{}: {e}", path.display()))
         });
-        let library = library.as_ref().map_err(Clone::clone)?;
-        Ok(Self { library, memory: Mutex::default() })
+        let compiled = compiled.as_ref().map_err(Clone::clone)?;
+        Ok(Self { compiled, memory: Mutex::default() })
     }
 
     pub fn alloc(&self, bytes: usize) -> u64 {
@@ -78,7 +78,7 @@ impl Emulator {
         // SAFETY: the library has this function, with this type; the caller's promise for what it is given.
         let code = unsafe {
             let emulate: Symbol<Emulate> =
-                self.library.get(b"likenet_emulate").map_err(|e| e.to_string())?;
+                self.compiled.get(b"likenet_emulate").map_err(|e| e.to_string())?;
             let (grid, block) = (l.grid.as_ptr(), l.block.as_ptr());
             emulate(name.as_ptr(), grid, block, l.shared, arguments.as_mut_ptr())
         };
