@@ -126,7 +126,10 @@ fn without_a_base_the_built_in_network_learns() {
     let folder = tempfile::tempdir().expect("a folder");
     prepare(folder.path());
     let args = ["finetune", "--photos", "my photos", "--iterations", "8", "--batch", "6"];
-    let out = likenet(folder.path(), &[&args[..], &["--test-interval", "8", "--live"]].concat());
+    let out = likenet(
+        folder.path(),
+        &[&args[..], &["--test-interval", "8", "--live", "--seed", "2"]].concat(),
+    );
     let (said, told) = (text(&out.stdout), text(&out.stderr));
     assert!(out.status.success(), "{told}");
     // Folders in a folder: classes by name.
@@ -150,6 +153,8 @@ fn check_live(path: &Path) {
     assert_eq!(picture(&live["filters"]).dimensions(), (27, 27));
     assert_eq!(live["batch"], 6);
     let wrong = live["wrong"].as_array().expect("a list");
+    // A slow machine looks again, when there may be none any more.
+    assert!(live["iter"] != 1 || !wrong.is_empty(), "with this seed, the first batch has some");
     assert_eq!(live["errors"].as_u64(), Some(wrong.len() as u64));
     assert!(wrong.is_sorted_by_key(|w| w["probability"].as_f64()), "the worst is first");
     for one in wrong {
