@@ -3,10 +3,11 @@
 //! The server knows engines only by this trait: the tests bring one of their own.
 
 use crate::error::Result;
-use crate::faces::Face;
 use crate::image::Picture;
 use crate::inside::Model;
-use crate::score::{self, Judge, Verdict};
+use crate::score::{self, Judge};
+
+pub use crate::score::{Map, Verdict as Score};
 
 /// All that work for a server. Two engines of one model: explanations, which take long, do not hold up scores.
 pub struct Engines {
@@ -30,28 +31,6 @@ pub trait Engine: Send {
 
     /// What was learnt, and from what.
     fn about(&self) -> About;
-}
-
-/// What an engine says of a photo.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Score {
-    /// The calibrated probability that the photo is liked, in 0..1.
-    pub probability: f64,
-    /// What the probability was made of: the classifier's own measure.
-    pub score: f64,
-    /// The faces, in pixels of the upright photo.
-    pub faces: Vec<Face>,
-}
-
-/// How much each part of a photo adds to its score.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Map {
-    /// Columns, spread evenly over the whole photo's width.
-    pub width: usize,
-    /// Rows, over its height.
-    pub height: usize,
-    /// (height, width), in units of the score; what is positive speaks for the photo.
-    pub values: Vec<f32>,
 }
 
 /// Why a photo has its score.
@@ -100,13 +79,10 @@ pub struct About {
 /// What a study learned.
 impl Engine for Judge {
     fn score(&mut self, photos: &[Picture]) -> Result<Vec<Score>> {
-        let verdicts = self.judge(photos)?.into_iter();
-        let score = |Verdict { score, probability, faces }| Score { probability, score, faces };
-        Ok(verdicts.map(score).collect())
+        self.judge(photos)
     }
 
     fn explain(&mut self, photo: &Picture) -> Result<Explanation> {
-        let map = |score::Map { width, height, values }| Map { width, height, values };
         let alike = |alike: score::Alike| Alike {
             thumbnail: alike.specimen.thumbnail.clone(),
             good: alike.specimen.good,
@@ -115,11 +91,7 @@ impl Engine for Judge {
         };
         let score::Explanation { occlusion, gradient, alike: photos } =
             Judge::explain(self, photo)?;
-        Ok(Explanation {
-            occlusion: map(occlusion),
-            gradient: gradient.map(map),
-            alike: photos.into_iter().map(alike).collect(),
-        })
+        Ok(Explanation { occlusion, gradient, alike: photos.into_iter().map(alike).collect() })
     }
 
     fn about(&self) -> About {
